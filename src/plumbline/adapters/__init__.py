@@ -1,0 +1,1 @@
+"""The ports' implementations: MQTT, SQS, PostgreSQL, Redis."""

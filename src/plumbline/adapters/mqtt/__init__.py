@@ -1,0 +1,1 @@
+"""MQTT: draining the ingest session, and the broker's credentials."""

@@ -1,0 +1,1 @@
+"""PostgreSQL: queues, readings, ledger, quarantine, device registry, schema."""

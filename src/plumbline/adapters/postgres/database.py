@@ -1,0 +1,68 @@
+"""One connection to PostgreSQL that comes back after the server did."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+from psycopg import errors as pg
+
+from plumbline.errors import TransientError
+
+# What the server says while it cannot serve, beside a broken connection: try again.
+_TRANSIENT = (
+    psycopg.OperationalError,  # connection failures, shutdown, recovery, resources
+    psycopg.InterfaceError,  # the connection is closed
+    pg.DeadlockDetected,
+    pg.SerializationFailure,
+    pg.LockNotAvailable,
+    pg.QueryCanceled,
+    pg.IdleInTransactionSessionTimeout,
+    pg.ReadOnlySqlTransaction,  # a failover left us on the replica
+)
+
+_CONNECT_TIMEOUT_S = 5
+
+
+class Database:
+    """A lazily opened connection for one thread; reopened after it broke.
+
+    Args:
+        url: ``postgresql://…``.
+        unavailable: The error that a failure of the server becomes.
+        conninfo: Makes the connection string anew for each connection, where a password expires;
+            without it ``url`` is used.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        unavailable: type[TransientError],
+        conninfo: Callable[[], str] | None = None,
+    ) -> None:
+        self._conninfo = conninfo or (lambda: url)
+        self._unavailable = unavailable
+        self._connection: psycopg.Connection | None = None
+
+    @contextmanager
+    def connection(self) -> Iterator[psycopg.Connection]:
+        """Yield the connection, in autocommit mode; use ``with connection.transaction()``.
+
+        Raises:
+            TransientError: Of the class given, where the server cannot serve. The connection is
+                dropped and the next call opens another.
+        """
+        try:
+            if self._connection is None or self._connection.closed:
+                self._connection = psycopg.connect(
+                    self._conninfo(), autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S
+                )
+            yield self._connection
+        except _TRANSIENT as error:
+            self.close()
+            raise self._unavailable(str(error).partition("\n")[0]) from error
+
+    def close(self) -> None:
+        """Close the connection, if it is open."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

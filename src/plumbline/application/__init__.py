@@ -1,0 +1,1 @@
+"""One module a use case; each knows ports, never adapters."""

@@ -1,0 +1,205 @@
+"""What travels on the two reading queues.
+
+The body of a reading is the document's JSON and nothing else; what Plumbline needs beside it goes
+into message attributes:
+
+============== ============================================================================
+``type``       ``reading`` (also where absent), ``refusal``, ``receipt``
+``delivery``   delivery id (readings); absent for messages that did not come from a broker
+``received_at`` RFC 3339, when the broker handed the message over (readings)
+============== ============================================================================
+"""
+
+import base64
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import NAMESPACE_OID, UUID, uuid5
+
+from plumbline.codecs.reading_json import decode_reading, encode_reading
+from plumbline.domain.delivery import (
+    DeliveredReading,
+    Receipt,
+    Refusal,
+)
+from plumbline.domain.reading import format_time
+from plumbline.domain.reason import Reason
+from plumbline.errors import InvalidMessage
+from plumbline.ports import OutgoingMessage, QueueMessage
+
+READING = "reading"
+REFUSAL = "refusal"
+RECEIPT = "receipt"
+TYPES = frozenset({READING, REFUSAL, RECEIPT})
+
+TYPE_ATTRIBUTE = "type"
+DELIVERY_ATTRIBUTE = "delivery"
+RECEIVED_AT_ATTRIBUTE = "received_at"
+
+# A queue message holds 256 KiB with its attributes; base64 makes 4 of 3.
+_RAW_BYTES_A_PART = 180_000
+
+_RECEIPT_GROUP = "$receipt"
+_UNATTRIBUTED_GROUP = "$unattributed"
+
+_ENCODER = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"))
+
+
+def encode_delivered(delivered: DeliveredReading) -> OutgoingMessage:
+    """Make the queue message of a reading; its group is the device."""
+    identity = str(delivered.delivery_id)
+    return OutgoingMessage(
+        body=encode_reading(delivered.reading),
+        attributes={
+            TYPE_ATTRIBUTE: READING,
+            DELIVERY_ATTRIBUTE: identity,
+            RECEIVED_AT_ATTRIBUTE: format_time(delivered.received_at),
+        },
+        group_id=delivered.reading.device_id,
+        deduplication_id=identity,
+    )
+
+
+def encode_refusal(refusal: Refusal) -> Iterator[OutgoingMessage]:
+    """Make the queue messages of a refused message: one, or several for a large one."""
+    raws = [
+        refusal.raw[start : start + _RAW_BYTES_A_PART]
+        for start in range(0, len(refusal.raw), _RAW_BYTES_A_PART)
+    ] or [b""]
+    for part, raw in enumerate(raws):
+        yield OutgoingMessage(
+            body=_ENCODER.encode(
+                {
+                    "delivery_id": str(refusal.delivery_id),
+                    "device_id": refusal.device_id,
+                    "topic": refusal.topic,
+                    "raw": base64.b64encode(raw).decode(),
+                    "reason": refusal.reason.value,
+                    "detail": refusal.detail,
+                    "received_at": format_time(refusal.received_at),
+                    "item": refusal.item,
+                    "part": part,
+                    "parts": len(raws),
+                }
+            ),
+            attributes={TYPE_ATTRIBUTE: REFUSAL, DELIVERY_ATTRIBUTE: str(refusal.delivery_id)},
+            group_id=refusal.device_id or _UNATTRIBUTED_GROUP,
+            deduplication_id=f"{refusal.delivery_id}.{part}",
+        )
+
+
+def encode_receipt(receipt: Receipt) -> OutgoingMessage:
+    """Make the queue message of a batch's receipt."""
+    return OutgoingMessage(
+        body=_ENCODER.encode(
+            {
+                "batch_id": receipt.batch_id,
+                "received_at": format_time(receipt.received_at),
+                "messages": receipt.messages,
+                "items": receipt.items,
+            }
+        ),
+        attributes={TYPE_ATTRIBUTE: RECEIPT},
+        group_id=_RECEIPT_GROUP,
+        deduplication_id=f"receipt.{receipt.batch_id}",
+    )
+
+
+def decode(message: QueueMessage) -> DeliveredReading | Refusal | Receipt:
+    """Decode a queue message of any of our types.
+
+    A reading without a ``delivery`` attribute was not sent by the parsing function; it gets an
+    identity from the queue's own message id, which stays the same when it is received again.
+
+    Raises:
+        InvalidMessage: Unknown type, or a body that is not of its type.
+    """
+    kind = message_type(message)
+    try:
+        if kind == READING:
+            return DeliveredReading(
+                reading=decode_reading(message.body),
+                delivery_id=delivery_of(message),
+                received_at=_received_at(message),
+            )
+        members = json.loads(message.body)
+        return _refusal(members) if kind == REFUSAL else _receipt(members)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        msg = f"not a {kind}: {type(error).__name__}"
+        raise InvalidMessage(msg) from error
+
+
+def message_type(message: QueueMessage) -> str:
+    """Return the message's type.
+
+    Raises:
+        InvalidMessage: Unknown type.
+    """
+    kind = message.attributes.get(TYPE_ATTRIBUTE, READING)
+    if kind not in TYPES:
+        msg = f"unknown message type {kind!r}"
+        raise InvalidMessage(msg)
+    return kind
+
+
+def delivery_of(message: QueueMessage) -> UUID:
+    """Return the message's delivery id, made from its message id where it has none.
+
+    Raises:
+        InvalidMessage: The attribute is not a UUID.
+    """
+    text = message.attributes.get(DELIVERY_ATTRIBUTE)
+    if text is None:
+        return uuid5(NAMESPACE_OID, message.message_id)
+    try:
+        return UUID(text)
+    except ValueError as error:
+        msg = "the delivery attribute is not a UUID"
+        raise InvalidMessage(msg) from error
+
+
+def forward(message: QueueMessage) -> OutgoingMessage:
+    """Make the message for the next queue: same body, with the identity it has here."""
+    attributes = dict(message.attributes)
+    if message_type(message) == READING:
+        attributes.setdefault(DELIVERY_ATTRIBUTE, str(delivery_of(message)))
+        attributes.setdefault(RECEIVED_AT_ATTRIBUTE, format_time(message.sent_at))
+    return OutgoingMessage(body=message.body, attributes=attributes)
+
+
+def _received_at(message: QueueMessage) -> datetime:
+    text = message.attributes.get(RECEIVED_AT_ATTRIBUTE)
+    return message.sent_at if text is None else _moment(text)
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        msg = "a time without a zone"
+        raise ValueError(msg)
+    return moment.astimezone(UTC)
+
+
+def _refusal(members: dict[str, Any]) -> Refusal:
+    return Refusal(
+        delivery_id=UUID(members["delivery_id"]),
+        device_id=str(members["device_id"]),
+        topic=str(members["topic"]),
+        raw=base64.b64decode(members["raw"], validate=True),
+        reason=Reason(members["reason"]),
+        detail=str(members["detail"]),
+        received_at=_moment(members["received_at"]),
+        item=None if members["item"] is None else int(members["item"]),
+        part=int(members["part"]),
+        parts=int(members["parts"]),
+    )
+
+
+def _receipt(members: dict[str, Any]) -> Receipt:
+    return Receipt(
+        batch_id=str(members["batch_id"]),
+        received_at=_moment(members["received_at"]),
+        messages=int(members["messages"]),
+        items={str(device): int(count) for device, count in members["items"].items()},
+    )

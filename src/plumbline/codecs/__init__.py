@@ -1,0 +1,1 @@
+"""Bytes and JSON to domain objects and back: pure."""

@@ -1,0 +1,307 @@
+"""The document's JSON reading: strict from devices, canonical on the queues.
+
+Python's own decoder is used because it reports what faster ones hide: duplicate keys, and through
+hooks also numbers that are not finite.
+"""
+
+import json
+import math
+import re
+from datetime import UTC, datetime, timedelta
+from typing import Any, NoReturn
+
+from plumbline.domain.reading import Reading, Status, format_time, is_angle_deg, is_device_id
+from plumbline.domain.reason import Reason
+from plumbline.errors import InvalidMessage, InvalidPayload
+
+MAX_PAYLOAD_BYTES = 8192
+MAX_DEPTH = 32
+
+# At or above this, an integer time is milliseconds: as seconds it would be the year 5138.
+_MILLISECONDS_FROM = 100_000_000_000
+
+_RFC3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
+    r"([Zz]|[+-][0-9]{2}:[0-9]{2})",
+    re.ASCII,
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_KNOWN = frozenset(
+    {
+        "device_id",
+        "timestamp",
+        "tilt_angle",
+        "status",
+        "battery_level",
+        "tilt_x",
+        "tilt_y",
+        "tilt_z",
+        "temperature",
+        "rssi",
+        "snr",
+        "sequence",
+    }
+)
+_STATUSES = {status.value: status for status in Status}
+_INT64 = 2**63
+
+
+class _AmbiguousObject(dict[str, Any]):
+    """An object in which a key stands twice."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    return members if len(members) == len(pairs) else _AmbiguousObject(members)
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        msg = "a number beyond the range of a double"
+        raise ValueError(msg)
+    return value
+
+
+def _no_constant(name: str) -> NoReturn:
+    msg = f"{name} is not JSON"
+    raise ValueError(msg)
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_float=_finite, parse_constant=_no_constant
+)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def decode_payload(
+    payload: bytes,
+    device_id: str,
+    *,
+    received_at: datetime,
+    max_age: timedelta,
+    max_ahead: timedelta,
+) -> list[Reading | InvalidPayload]:
+    """Decode one telemetry payload: an object, or an array of objects.
+
+    Args:
+        payload: As the device sent it, at most 8 KiB.
+        device_id: From the topic; a ``device_id`` in the body must equal it.
+        received_at: Our clock, against which ``max_age`` and ``max_ahead`` are held.
+    Returns:
+        One entry an object, in order: its reading, or why it is none. Never empty.
+    Raises:
+        InvalidPayload: Nothing of the payload can be read.
+    """
+    document = _parse(payload)
+    elements = document if type(document) is list else [document]
+    if not elements:
+        raise InvalidPayload(Reason.EMPTY_ARRAY)
+    window = (received_at - max_age, received_at + max_ahead)
+    escapes = b"\\u" in payload
+    results: list[Reading | InvalidPayload] = []
+    for element in elements:
+        try:
+            if escapes:
+                _require_storable_text(element)
+            results.append(_reading(element, device_id, window))
+        except InvalidPayload as error:
+            results.append(error)
+    return results
+
+
+def encode_reading(reading: Reading) -> str:
+    """Return the canonical JSON of a reading, the body of a queue message."""
+    members: dict[str, Any] = {
+        "device_id": reading.device_id,
+        "timestamp": format_time(reading.observed_at),
+        "tilt_angle": reading.tilt_angle_deg,
+        "status": reading.status.value,
+    }
+    if reading.battery_level_pct is not None:
+        members["battery_level"] = reading.battery_level_pct
+    for name, value in (
+        ("tilt_x", reading.tilt_x_deg),
+        ("tilt_y", reading.tilt_y_deg),
+        ("tilt_z", reading.tilt_z_deg),
+        ("temperature", reading.temperature_c),
+        ("rssi", reading.rssi_dbm),
+        ("snr", reading.snr_db),
+        ("sequence", reading.sequence),
+    ):
+        if value is not None:
+            members[name] = value
+    if reading.extra:
+        members.update(reading.extra)
+    return _ENCODER.encode(members)
+
+
+def decode_reading(body: str) -> Reading:
+    """Decode the body of a queue message; any age.
+
+    Raises:
+        InvalidMessage: It is not the JSON of one reading.
+    """
+    try:
+        payload = body.encode()
+        element = _parse(payload, limit=None)
+        if b"\\u" in payload:
+            _require_storable_text(element)
+        return _reading(element, None, None)
+    except (InvalidPayload, UnicodeEncodeError) as error:
+        msg = f"not a reading: {error}"
+        raise InvalidMessage(msg) from error
+
+
+def _parse(payload: bytes, limit: int | None = MAX_PAYLOAD_BYTES) -> Any:  # noqa: ANN401 - any JSON
+    if not payload:
+        raise InvalidPayload(Reason.EMPTY_PAYLOAD)
+    if limit is not None and len(payload) > limit:
+        raise InvalidPayload(Reason.PAYLOAD_TOO_LARGE, f"{len(payload)} bytes, limit {limit}")
+    try:
+        text = payload.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidPayload(Reason.NOT_UTF8, f"byte {error.start}") from error
+    try:
+        return _DECODER.decode(text)
+    except RecursionError as error:
+        raise InvalidPayload(Reason.NESTED_TOO_DEEPLY, f"limit {MAX_DEPTH}") from error
+    except json.JSONDecodeError as error:
+        raise InvalidPayload(
+            Reason.INVALID_JSON, f"{error.msg} at character {error.pos}"
+        ) from error
+    except ValueError as error:  # from the hooks, and integers of too many digits
+        raise InvalidPayload(Reason.INVALID_JSON, str(error).partition(";")[0]) from error
+
+
+def _reading(
+    element: Any,  # noqa: ANN401 - any JSON
+    device_id: str | None,
+    window: tuple[datetime, datetime] | None,
+) -> Reading:
+    if type(element) is not dict:
+        if type(element) is _AmbiguousObject:
+            raise InvalidPayload(Reason.DUPLICATE_KEY)
+        raise InvalidPayload(Reason.NOT_AN_OBJECT, type(element).__name__)
+    get = element.get
+    tilt_angle = get("tilt_angle")
+    if tilt_angle is None:
+        raise InvalidPayload(Reason.MISSING_FIELD, "tilt_angle")
+    if type(tilt_angle) not in (float, int) or not is_angle_deg(tilt_angle):
+        raise InvalidPayload(Reason.INVALID_TILT_ANGLE, "a number, -180 to 180 degrees")
+    status = get("status")
+    if status is None:
+        status = "normal"
+    if type(status) is not str or status not in _STATUSES:
+        raise InvalidPayload(Reason.INVALID_STATUS, "one of " + ", ".join(_STATUSES))
+    battery = get("battery_level")
+    if battery is not None and (type(battery) is not int or not 0 <= battery <= 100):  # noqa: PLR2004 - per cent
+        raise InvalidPayload(Reason.INVALID_BATTERY_LEVEL, "an integer, 0 to 100")
+    sequence = get("sequence")
+    if sequence is not None and (type(sequence) is not int or not -_INT64 <= sequence < _INT64):
+        raise InvalidPayload(Reason.INVALID_FIELD, "sequence: a 64-bit integer")
+    own_id = _device_id(get("device_id"), device_id)
+    observed_at = _time(get("timestamp"))
+    if window is not None:
+        if observed_at < window[0]:
+            raise InvalidPayload(Reason.TIMESTAMP_TOO_OLD, format_time(observed_at))
+        if observed_at > window[1]:
+            raise InvalidPayload(Reason.TIMESTAMP_IN_FUTURE, format_time(observed_at))
+    extra = {key: value for key, value in element.items() if key not in _KNOWN}
+    if extra:
+        _require_plain(extra)
+    return Reading(
+        device_id=own_id,
+        observed_at=observed_at,
+        tilt_angle_deg=float(tilt_angle),
+        status=_STATUSES[status],
+        battery_level_pct=battery,
+        tilt_x_deg=_angle(get("tilt_x"), "tilt_x"),
+        tilt_y_deg=_angle(get("tilt_y"), "tilt_y"),
+        tilt_z_deg=_angle(get("tilt_z"), "tilt_z"),
+        temperature_c=_number(get("temperature"), "temperature"),
+        rssi_dbm=_number(get("rssi"), "rssi"),
+        snr_db=_number(get("snr"), "snr"),
+        sequence=sequence,
+        extra=extra,
+    )
+
+
+def _device_id(own: Any, expected: str | None) -> str:  # noqa: ANN401 - any JSON
+    if own is None:
+        if expected is None:
+            raise InvalidPayload(Reason.MISSING_FIELD, "device_id")
+        return expected
+    if type(own) is not str or not is_device_id(own):
+        raise InvalidPayload(Reason.INVALID_DEVICE_ID, "1 to 50 of A-Z a-z 0-9 _ -")
+    if expected is not None and own != expected:
+        raise InvalidPayload(Reason.DEVICE_ID_MISMATCH, "the topic names another device")
+    return own
+
+
+def _time(value: Any) -> datetime:  # noqa: ANN401 - any JSON
+    if value is None:
+        raise InvalidPayload(Reason.MISSING_FIELD, "timestamp")
+    try:
+        if type(value) is str and _RFC3339.fullmatch(value):
+            # Digits beyond microseconds are cut, never rounded: PostgreSQL would round them.
+            return datetime.fromisoformat(value.upper()).astimezone(UTC)
+        if type(value) is int:
+            unit = "milliseconds" if abs(value) >= _MILLISECONDS_FROM else "seconds"
+            return _EPOCH + timedelta(**{unit: value})
+    except (ValueError, OverflowError) as error:
+        raise InvalidPayload(Reason.INVALID_TIMESTAMP, "no such moment") from error
+    raise InvalidPayload(
+        Reason.INVALID_TIMESTAMP, "RFC 3339 with offset, or integer Unix seconds or milliseconds"
+    )
+
+
+def _angle(value: Any, name: str) -> float | None:  # noqa: ANN401 - any JSON
+    if value is None:
+        return None
+    if type(value) not in (float, int) or not is_angle_deg(value):
+        raise InvalidPayload(Reason.INVALID_FIELD, f"{name}: a number, -180 to 180 degrees")
+    return float(value)
+
+
+def _number(value: Any, name: str) -> float | None:  # noqa: ANN401 - any JSON
+    if value is None:
+        return None
+    try:
+        if type(value) in (float, int):
+            return float(value)
+    except OverflowError as error:
+        raise InvalidPayload(Reason.INVALID_FIELD, f"{name}: out of range") from error
+    raise InvalidPayload(Reason.INVALID_FIELD, f"{name}: a number")
+
+
+def _require_plain(extra: dict[str, Any]) -> None:
+    """Refuse nesting and ambiguity in unknown fields, which are kept as they came."""
+    level: list[Any] = [value for value in extra.values() if isinstance(value, (dict, list))]
+    depth = 1
+    while level:
+        depth += 1
+        if depth > MAX_DEPTH:
+            raise InvalidPayload(Reason.NESTED_TOO_DEEPLY, f"limit {MAX_DEPTH}")
+        below: list[Any] = []
+        for value in level:
+            if type(value) is _AmbiguousObject:
+                raise InvalidPayload(Reason.DUPLICATE_KEY)
+            children = value.values() if isinstance(value, dict) else value
+            below.extend(child for child in children if isinstance(child, (dict, list)))
+        level = below
+
+
+def _require_storable_text(element: Any) -> None:  # noqa: ANN401 - any JSON
+    """Refuse NUL and lone surrogates, which only ``\\u`` escapes can bring in."""
+    pending = [element]
+    while pending:
+        value = pending.pop()
+        if isinstance(value, str):
+            if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
+                raise InvalidPayload(Reason.INVALID_TEXT, "NUL or a lone surrogate")
+        elif isinstance(value, dict):
+            pending.extend(value)
+            pending.extend(value.values())
+        elif isinstance(value, list):
+            pending.extend(value)

@@ -1,0 +1,1 @@
+"""Readings, deliveries, device identities and their rules: pure, standard library only."""

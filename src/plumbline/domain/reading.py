@@ -1,0 +1,80 @@
+"""One reading of one device."""
+
+import math
+import re
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+MAX_AGE = timedelta(days=90)
+"""How long readings are kept; an older one is refused."""
+
+MAX_AHEAD = timedelta(minutes=5)
+"""How far a device's clock may be ahead of ours."""
+
+DEVICE_ID = re.compile(r"[A-Za-z0-9_-]{1,50}", re.ASCII)
+
+
+class Status(StrEnum):
+    """What the device says of itself."""
+
+    NORMAL = "normal"
+    WARNING = "warning"
+    ALARM = "alarm"
+    FAULT = "fault"
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one device measured at one moment.
+
+    Attributes:
+        device_id: 1 to 50 of ``A-Z a-z 0-9 _ -``.
+        observed_at: The device's time, aware UTC, whole microseconds.
+        tilt_angle_deg: Degrees, -180 to 180.
+        status: The device's own judgement.
+        battery_level_pct: 0 to 100, or None.
+        tilt_x_deg, tilt_y_deg, tilt_z_deg: Degrees, or None.
+        temperature_c: Degrees Celsius, or None.
+        rssi_dbm: Received signal strength, dBm, or None.
+        snr_db: Signal to noise ratio, dB, or None.
+        sequence: The device's own counter, or None.
+        extra: Fields that Plumbline does not know, kept as they came (JSON values).
+    """
+
+    device_id: str
+    observed_at: datetime
+    tilt_angle_deg: float
+    status: Status = Status.NORMAL
+    battery_level_pct: int | None = None
+    tilt_x_deg: float | None = None
+    tilt_y_deg: float | None = None
+    tilt_z_deg: float | None = None
+    temperature_c: float | None = None
+    rssi_dbm: float | None = None
+    snr_db: float | None = None
+    sequence: int | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+def is_device_id(text: str) -> bool:
+    """Tell whether the text is a device id."""
+    return DEVICE_ID.fullmatch(text) is not None
+
+
+def is_angle_deg(value: float) -> bool:
+    """Tell whether the value is a finite angle between -180 and 180 degrees."""
+    return math.isfinite(value) and -180.0 <= value <= 180.0
+
+
+def format_time(moment: datetime) -> str:
+    """Return RFC 3339 in UTC with ``Z``; microseconds only where there are some.
+
+    Raises:
+        ValueError: The moment has no zone.
+    """
+    if moment.tzinfo is None:
+        msg = "a time without a zone"
+        raise ValueError(msg)
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")

@@ -1,0 +1,107 @@
+"""Every error that Plumbline raises on purpose, and what its type decides.
+
+::
+
+    PlumblineError
+    ├── PermanentError            never retried: quarantine or dead-letter queue
+    │   ├── InvalidPayload        a device's message cannot be read (carries a Reason)
+    │   ├── InvalidMessage        a queue message cannot be read or has an unknown type
+    │   └── NotFound              the named device, queue or entry does not exist
+    ├── TransientError            retried
+    │   ├── BrokerUnavailable
+    │   │   └── SessionTakenOver  another client took the ingest session
+    │   ├── QueueUnavailable
+    │   ├── StoreUnavailable
+    │   ├── CacheUnavailable
+    │   └── AlreadyRunning        another run of a single-run function holds the lock
+    └── ConfigurationError        refuse to start, naming the setting
+
+The type alone decides about a retry; `EXIT_CODES` and `HTTP_STATUS` are the only other
+translations.
+"""
+
+from plumbline.domain.reason import Reason
+
+
+class PlumblineError(Exception):
+    """Base of all errors raised on purpose."""
+
+
+class PermanentError(PlumblineError):
+    """Trying again cannot help."""
+
+
+class InvalidPayload(PermanentError):
+    """A message of a device cannot be read.
+
+    Args:
+        reason: One code of the closed list.
+        detail: One line for people, without the payload itself.
+    """
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
+        self.reason = reason
+        self.detail = detail
+
+
+class InvalidMessage(PermanentError):
+    """A queue message cannot be read, or its type is unknown."""
+
+
+class NotFound(PermanentError):
+    """The named device, queue or entry does not exist."""
+
+
+class TransientError(PlumblineError):
+    """Trying again later can help."""
+
+
+class BrokerUnavailable(TransientError):
+    """The broker cannot be reached, refused us, or closed the connection."""
+
+
+class SessionTakenOver(BrokerUnavailable):
+    """The broker closed our connection because another client took the session."""
+
+
+class QueueUnavailable(TransientError):
+    """The queue service cannot be reached or answered with a server error."""
+
+
+class StoreUnavailable(TransientError):
+    """The database cannot be reached, is starting, or is shutting down."""
+
+
+class CacheUnavailable(TransientError):
+    """The cache cannot be reached."""
+
+
+class AlreadyRunning(TransientError):
+    """Another run of a function that must run alone holds its lock."""
+
+
+class ConfigurationError(PlumblineError):
+    """A setting is missing or wrong; the message names it."""
+
+
+# Exit codes of the command line: 0 ok, 1 a check failed, 2 usage or configuration.
+EXIT_CODES: dict[type[PlumblineError], int] = {
+    ConfigurationError: 2,
+    NotFound: 2,
+    PermanentError: 1,
+    TransientError: 1,
+    PlumblineError: 1,
+}
+
+HTTP_STATUS: dict[type[PlumblineError], int] = {
+    NotFound: 404,
+    PermanentError: 422,
+    TransientError: 503,
+    PlumblineError: 500,
+}
+
+
+def of_type(table: dict[type[PlumblineError], int], error: PlumblineError) -> int:
+    """Return the table's entry for the error's nearest class."""
+    return next(table[cls] for cls in type(error).__mro__ if cls in table)

@@ -1,0 +1,337 @@
+"""What the use cases need from the outside: Protocols, and the values that cross them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from plumbline.domain.delivery import DeliveredReading, Receipt, Refusal
+
+
+class Clock(Protocol):
+    """Wall-clock time."""
+
+    def now(self) -> datetime:
+        """Return the current time, aware UTC."""
+        ...
+
+
+# --- broker ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerMessage:
+    """One MQTT message that the broker handed over and that waits for its acknowledgement.
+
+    Attributes:
+        topic: As published; bytes that are not UTF-8 are impossible in MQTT.
+        payload: Raw bytes.
+        packet_id: Of this connection; 0 for QoS 0, which needs no acknowledgement.
+        received_at: When it reached us, aware UTC.
+    """
+
+    topic: str
+    payload: bytes
+    packet_id: int
+    received_at: datetime
+
+
+class BrokerSession(Protocol):
+    """The ingest session at one broker task; a context manager that disconnects at the end."""
+
+    address: str
+    session_present: bool
+    """False where the broker did not know our session: its queue was lost or never existed."""
+
+    def receive(self, max_messages: int, *, linger_s: float, quiet_s: float) -> list[BrokerMessage]:
+        """Return up to ``max_messages`` in the order of receipt.
+
+        Returns early when nothing has come for ``quiet_s``, and after ``linger_s`` at the latest.
+
+        Raises:
+            BrokerUnavailable: The connection broke; unacknowledged messages come again.
+        """
+        ...
+
+    def acknowledge(self, messages: Sequence[BrokerMessage]) -> None:
+        """Acknowledge the messages, in the given order, and flush.
+
+        Raises:
+            BrokerUnavailable: The connection broke; what was not acknowledged comes again.
+        """
+        ...
+
+    def __enter__(self) -> "BrokerSession": ...
+    def __exit__(self, *exc: object) -> None: ...
+
+
+class Broker(Protocol):
+    """All broker tasks that the endpoint resolves to."""
+
+    def addresses(self) -> list[str]:
+        """Resolve the endpoint.
+
+        Raises:
+            BrokerUnavailable: It does not resolve.
+        """
+        ...
+
+    def open(self, address: str) -> BrokerSession:
+        """Connect to one task with the persistent ingest session.
+
+        Raises:
+            BrokerUnavailable: Unreachable, refused, or not authorised.
+        """
+        ...
+
+
+# --- queues ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class OutgoingMessage:
+    """A message to send. FIFO queues need ``group_id`` and ``deduplication_id``."""
+
+    body: str
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    group_id: str | None = None
+    deduplication_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SendFailure:
+    """One message that the queue did not accept.
+
+    Attributes:
+        index: Position in the sent sequence.
+        code: The service's code, ``Held`` for a message held back behind a failed one of its group.
+        sender_fault: True where trying again cannot help.
+    """
+
+    index: int
+    code: str
+    detail: str
+    sender_fault: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QueueMessage:
+    """A received message; it comes again unless it is deleted before its visibility timeout."""
+
+    message_id: str
+    receipt_handle: str
+    body: str
+    attributes: Mapping[str, str]
+    group_id: str | None
+    deduplication_id: str | None
+    sequence_number: str | None
+    sent_at: datetime
+    first_received_at: datetime
+    receive_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class QueueDepth:
+    """Counts of one queue; approximate on SQS, exact on PostgreSQL."""
+
+    visible: int
+    in_flight: int
+    oldest_age_s: float | None
+
+
+class Queue(Protocol):
+    """One queue with SQS semantics.
+
+    FIFO: messages of a group are delivered in the order of sending; while any of a group is in
+    flight, no further one of that group is received. A deduplication id is remembered for five
+    minutes, also after its message was deleted. A message received more than its maximum goes to
+    the dead-letter queue.
+    """
+
+    name: str
+    fifo: bool
+
+    def send(self, messages: Sequence[OutgoingMessage]) -> list[SendFailure]:
+        """Send in order and return what was not accepted, after the adapter's own retries.
+
+        On a FIFO queue, once a message failed, all later ones of its group are held back and
+        returned as failures too. Any number of messages; the adapter splits into requests.
+
+        Raises:
+            QueueUnavailable: Nothing is known of any message; sending again with the same
+                deduplication ids within five minutes is safe.
+        """
+        ...
+
+    def receive(
+        self, max_messages: int, *, wait_s: float = 0.0, visibility_s: float | None = None
+    ) -> list[QueueMessage]:
+        """Receive up to ``max_messages``, waiting up to ``wait_s`` for the first.
+
+        Raises:
+            QueueUnavailable: The service cannot be reached.
+        """
+        ...
+
+    def delete(self, receipt_handles: Sequence[str]) -> list[str]:
+        """Delete received messages; return the handles that have expired and deleted nothing.
+
+        Raises:
+            QueueUnavailable: The service cannot be reached.
+        """
+        ...
+
+    def change_visibility(self, receipt_handles: Sequence[str], visibility_s: float) -> None:
+        """Make received messages visible again after ``visibility_s`` from now (0: at once).
+
+        Raises:
+            QueueUnavailable: The service cannot be reached.
+        """
+        ...
+
+    def depth(self) -> QueueDepth:
+        """Return the queue's counts.
+
+        Raises:
+            QueueUnavailable: The service cannot be reached.
+        """
+        ...
+
+
+class QueueAdmin(Protocol):
+    """What an operator does with a dead-letter queue."""
+
+    def peek(self, queue: str, limit: int) -> list[QueueMessage]:
+        """Return messages without receiving them."""
+        ...
+
+    def redrive(self, dead_letter_queue: str, *, message_ids: Sequence[str] | None = None) -> int:
+        """Move messages back to their source queue, in order; return how many."""
+        ...
+
+    def purge(self, dead_letter_queue: str, *, message_ids: Sequence[str] | None = None) -> int:
+        """Delete messages for good and account for them as discarded; return how many."""
+        ...
+
+
+# --- store ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PersistBatch:
+    """What one DB1 invocation persists in one transaction."""
+
+    readings: Sequence[DeliveredReading] = ()
+    refusals: Sequence[Refusal] = ()
+    receipts: Sequence[Receipt] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PersistOutcome:
+    """What became of a batch.
+
+    Attributes:
+        stored, duplicates, conflicts, quarantined: New outcomes of deliveries.
+        repeated: Deliveries that an earlier transaction had already accounted for.
+        rejected: Deliveries the database refuses, with the reason; nothing of them was stored.
+    """
+
+    stored: int = 0
+    duplicates: int = 0
+    conflicts: int = 0
+    quarantined: int = 0
+    repeated: int = 0
+    rejected: Mapping[UUID, str] = field(default_factory=dict)
+
+
+class ReadingStore(Protocol):
+    """Where readings end."""
+
+    def persist(self, batch: PersistBatch) -> PersistOutcome:
+        """Store the batch and its ledger entries in one transaction.
+
+        Idempotent by delivery id. Input order does not matter. A reading that the database
+        refuses is isolated and reported; the others are stored.
+
+        Raises:
+            StoreUnavailable: Nothing of the batch is stored, or all of it (and a repetition
+                finds that out).
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceStatus:
+    """A device's newest reading, as the cache shows it."""
+
+    device_id: str
+    current_status: str
+    last_seen: datetime
+    tilt_angle_deg: float
+    battery_level_pct: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FleetStatistics:
+    """Counts over all devices at one moment.
+
+    Attributes:
+        by_status: Number of devices by current status.
+        readings_last_hour: Readings whose device time lies in the last hour.
+        stalest_device_id, stalest_last_seen: The device silent for longest.
+    """
+
+    devices: int
+    by_status: Mapping[str, int]
+    readings_last_hour: int
+    stalest_device_id: str | None
+    stalest_last_seen: datetime | None
+
+
+class StatusSource(Protocol):
+    """The database side of the sync."""
+
+    def device_statuses(self) -> Iterator[Sequence[DeviceStatus]]:
+        """Yield the status of every device, in chunks, from one snapshot."""
+        ...
+
+    def fleet_statistics(self, now: datetime) -> FleetStatistics:
+        """Return the fleet's statistics at ``now``."""
+        ...
+
+
+class StatusCache(Protocol):
+    """The cache side of the sync and of the portal."""
+
+    def put_statuses(self, statuses: Sequence[DeviceStatus], synced_at: datetime) -> int:
+        """Write ``device:{id}:status``, never over a newer ``last_seen``; return how many."""
+        ...
+
+    def put_statistics(self, statistics: FleetStatistics, synced_at: datetime) -> None:
+        """Write ``stats:fleet``."""
+        ...
+
+    def get_status(self, device_id: str) -> Mapping[str, Any] | None:
+        """Return the cached status, or None where there is none or it has expired."""
+        ...
+
+    def get_statistics(self) -> Mapping[str, Any] | None:
+        """Return the cached statistics, or None."""
+        ...
+
+
+# --- runs -----------------------------------------------------------------------------------
+
+
+class RunLock(Protocol):
+    """Keeps two runs of one function from working at once."""
+
+    def hold(self, function: str) -> AbstractContextManager[None]:
+        """Hold the function's lock for a run.
+
+        Raises:
+            AlreadyRunning: Another run holds it.
+        """
+        ...
