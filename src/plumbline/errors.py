@@ -6,6 +6,7 @@
     ├── PermanentError            never retried: quarantine or dead-letter queue
     │   ├── InvalidPayload        a device's message cannot be read (carries a Reason)
     │   ├── InvalidMessage        a queue message cannot be read or has an unknown type
+    │   ├── UnsupportedCommand    the device's codec cannot encode the command
     │   └── NotFound              the named device, queue or entry does not exist
     ├── TransientError            retried
     │   ├── BrokerUnavailable
@@ -47,6 +48,10 @@ class InvalidPayload(PermanentError):
 
 class InvalidMessage(PermanentError):
     """A queue message cannot be read, or its type is unknown."""
+
+
+class UnsupportedCommand(PermanentError):
+    """The device's codec does not define the command, or not with these parameters."""
 
 
 class NotFound(PermanentError):

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 from uuid import UUID
 
 from plumbline.domain.delivery import DeliveredReading, Receipt, Refusal
@@ -63,7 +63,7 @@ class BrokerSession(Protocol):
         """
         ...
 
-    def __enter__(self) -> "BrokerSession": ...
+    def __enter__(self) -> Self: ...
     def __exit__(self, *exc: object) -> None: ...
 
 

@@ -120,17 +120,16 @@ def encode_reading(reading: Reading) -> str:
     }
     if reading.battery_level_pct is not None:
         members["battery_level"] = reading.battery_level_pct
-    for name, value in (
-        ("tilt_x", reading.tilt_x_deg),
-        ("tilt_y", reading.tilt_y_deg),
-        ("tilt_z", reading.tilt_z_deg),
-        ("temperature", reading.temperature_c),
-        ("rssi", reading.rssi_dbm),
-        ("snr", reading.snr_db),
-        ("sequence", reading.sequence),
-    ):
-        if value is not None:
-            members[name] = value
+    optional = {
+        "tilt_x": reading.tilt_x_deg,
+        "tilt_y": reading.tilt_y_deg,
+        "tilt_z": reading.tilt_z_deg,
+        "temperature": reading.temperature_c,
+        "rssi": reading.rssi_dbm,
+        "snr": reading.snr_db,
+        "sequence": reading.sequence,
+    }
+    members.update({name: value for name, value in optional.items() if value is not None})
     if reading.extra:
         members.update(reading.extra)
     return _ENCODER.encode(members)
@@ -184,16 +183,8 @@ def _reading(
             raise InvalidPayload(Reason.DUPLICATE_KEY)
         raise InvalidPayload(Reason.NOT_AN_OBJECT, type(element).__name__)
     get = element.get
-    tilt_angle = get("tilt_angle")
-    if tilt_angle is None:
-        raise InvalidPayload(Reason.MISSING_FIELD, "tilt_angle")
-    if type(tilt_angle) not in (float, int) or not is_angle_deg(tilt_angle):
-        raise InvalidPayload(Reason.INVALID_TILT_ANGLE, "a number, -180 to 180 degrees")
-    status = get("status")
-    if status is None:
-        status = "normal"
-    if type(status) is not str or status not in _STATUSES:
-        raise InvalidPayload(Reason.INVALID_STATUS, "one of " + ", ".join(_STATUSES))
+    tilt_angle = _tilt_angle(get("tilt_angle"))
+    status = _status(get("status"))
     battery = get("battery_level")
     if battery is not None and (type(battery) is not int or not 0 <= battery <= 100):  # noqa: PLR2004 - per cent
         raise InvalidPayload(Reason.INVALID_BATTERY_LEVEL, "an integer, 0 to 100")
@@ -203,18 +194,15 @@ def _reading(
     own_id = _device_id(get("device_id"), device_id)
     observed_at = _time(get("timestamp"))
     if window is not None:
-        if observed_at < window[0]:
-            raise InvalidPayload(Reason.TIMESTAMP_TOO_OLD, format_time(observed_at))
-        if observed_at > window[1]:
-            raise InvalidPayload(Reason.TIMESTAMP_IN_FUTURE, format_time(observed_at))
+        _require_within(observed_at, *window)
     extra = {key: value for key, value in element.items() if key not in _KNOWN}
     if extra:
         _require_plain(extra)
     return Reading(
         device_id=own_id,
         observed_at=observed_at,
-        tilt_angle_deg=float(tilt_angle),
-        status=_STATUSES[status],
+        tilt_angle_deg=tilt_angle,
+        status=status,
         battery_level_pct=battery,
         tilt_x_deg=_angle(get("tilt_x"), "tilt_x"),
         tilt_y_deg=_angle(get("tilt_y"), "tilt_y"),
@@ -225,6 +213,22 @@ def _reading(
         sequence=sequence,
         extra=extra,
     )
+
+
+def _tilt_angle(value: Any) -> float:  # noqa: ANN401 - any JSON
+    if value is None:
+        raise InvalidPayload(Reason.MISSING_FIELD, "tilt_angle")
+    if type(value) not in (float, int) or not is_angle_deg(value):
+        raise InvalidPayload(Reason.INVALID_TILT_ANGLE, "a number, -180 to 180 degrees")
+    return float(value)
+
+
+def _status(value: Any) -> Status:  # noqa: ANN401 - any JSON
+    if value is None:
+        return Status.NORMAL
+    if type(value) is not str or value not in _STATUSES:
+        raise InvalidPayload(Reason.INVALID_STATUS, "one of " + ", ".join(_STATUSES))
+    return _STATUSES[value]
 
 
 def _device_id(own: Any, expected: str | None) -> str:  # noqa: ANN401 - any JSON
@@ -254,6 +258,13 @@ def _time(value: Any) -> datetime:  # noqa: ANN401 - any JSON
     raise InvalidPayload(
         Reason.INVALID_TIMESTAMP, "RFC 3339 with offset, or integer Unix seconds or milliseconds"
     )
+
+
+def _require_within(moment: datetime, earliest: datetime, latest: datetime) -> None:
+    if moment < earliest:
+        raise InvalidPayload(Reason.TIMESTAMP_TOO_OLD, format_time(moment))
+    if moment > latest:
+        raise InvalidPayload(Reason.TIMESTAMP_IN_FUTURE, format_time(moment))
 
 
 def _angle(value: Any, name: str) -> float | None:  # noqa: ANN401 - any JSON
@@ -293,7 +304,7 @@ def _require_plain(extra: dict[str, Any]) -> None:
 
 
 def _require_storable_text(element: Any) -> None:  # noqa: ANN401 - any JSON
-    """Refuse NUL and lone surrogates, which only ``\\u`` escapes can bring in."""
+    """Refuse NUL and lone surrogates, which only escapes can bring in."""
     pending = [element]
     while pending:
         value = pending.pop()

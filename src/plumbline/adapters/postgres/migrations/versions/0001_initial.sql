@@ -34,7 +34,13 @@ ALTER SEQUENCE sensor_data_id_seq OWNED BY sensor_data.id;
 -- and more are normal and need no index.
 CREATE INDEX idx_sensor_data_status ON sensor_data (status, "timestamp") WHERE status <> 'normal';
 
--- Creates the daily partition (UTC) where it is missing. SECURITY DEFINER: the function that writes
+-- Finds an hour's readings of all devices. Rows come nearly in the order of time, so summaries of
+-- page ranges do, and cost a writer nothing that can be measured.
+CREATE INDEX idx_sensor_data_time ON sensor_data USING brin ("timestamp")
+    WITH (pages_per_range = 32, autosummarize = on);
+
+-- Creates the daily partition (UTC) where it is missing. Attaching a table takes a weaker lock than
+-- CREATE ... PARTITION OF: readers and writers go on. SECURITY DEFINER: the function that writes
 -- readings may call this without owning the table.
 CREATE FUNCTION ensure_sensor_data_partition(day date) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -49,8 +55,34 @@ BEGIN
         RETURN false;
     END IF;
     EXECUTE format(
-        'CREATE TABLE %I PARTITION OF sensor_data FOR VALUES FROM (%L) TO (%L)',
+        'CREATE TABLE %I (LIKE sensor_data INCLUDING DEFAULTS INCLUDING CONSTRAINTS)',
+        partition_name);
+    EXECUTE format(
+        'ALTER TABLE sensor_data ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
         partition_name, day::text || ' 00:00:00+00', (day + 1)::text || ' 00:00:00+00');
+    RETURN true;
+END
+$$;
+
+-- Drops a daily partition and keeps the delivery ids that a queue may still bring again. The scan
+-- holds up only writers of that day; the drop holds up all of them, for a moment. Whoever calls this
+-- tries again where a lock was not to be had in time.
+CREATE FUNCTION drop_sensor_data_partition(day date) RETURNS boolean
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp SET lock_timeout = '500ms'
+    AS $$
+DECLARE
+    partition_name text := 'sensor_data_' || to_char(day, 'YYYYMMDD');
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtext('sensor_data_partition'));
+    IF to_regclass('public.' || partition_name) IS NULL THEN
+        RETURN false;
+    END IF;
+    EXECUTE format('LOCK TABLE %I IN SHARE MODE', partition_name);
+    EXECUTE format(
+        'INSERT INTO settled_delivery (delivery_id)
+         SELECT delivery_id FROM %I WHERE created_at > now() - interval ''30 days''
+         ON CONFLICT DO NOTHING', partition_name);
+    EXECUTE format('DROP TABLE %I', partition_name);
     RETURN true;
 END
 $$;
@@ -120,6 +152,21 @@ CREATE TABLE quarantine_part (
     PRIMARY KEY (delivery_id, part)
 );
 
+-- Deliveries that are accounted for but have no row any more: their partition was dropped, or an
+-- operator purged them. Kept longer than any queue keeps a message.
+CREATE TABLE settled_delivery (
+    delivery_id uuid        PRIMARY KEY,
+    settled_at  timestamptz NOT NULL DEFAULT now()
+);
+CREATE INDEX idx_settled_delivery_settled ON settled_delivery USING brin (settled_at);
+
+-- Deliveries with an outcome other than a row in sensor_data.
+CREATE VIEW accounted_delivery AS
+    SELECT delivery_id FROM reading_duplicate
+    UNION ALL SELECT delivery_id FROM reading_conflict
+    UNION ALL SELECT delivery_id FROM quarantine
+    UNION ALL SELECT delivery_id FROM settled_delivery;
+
 -- The ledger, append-only until maintenance folds finished batches into ledger_total.
 -- receipt: what a batch put into the queue, {"device": items}
 -- outcome: what one transaction of the store did with a batch,
@@ -144,9 +191,17 @@ CREATE TABLE ledger_total (
     quarantined bigint NOT NULL DEFAULT 0,
     discarded   bigint NOT NULL DEFAULT 0
 );
--- Batches already in ledger_total: a late repetition of their receipt must not count again.
+-- Batches already in ledger_total: a late repetition of their receipt must not count again. Kept
+-- longer than any queue keeps a message.
 CREATE TABLE ledger_folded (
     batch_id  char(24)    PRIMARY KEY,
-    messages  integer     NOT NULL,
+    receipted boolean     NOT NULL,
     folded_at timestamptz NOT NULL DEFAULT now()
 );
+-- What ledger_total cannot say by device, of all folded batches; one row.
+CREATE TABLE ledger_summary (
+    only_row    boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    messages    bigint  NOT NULL DEFAULT 0,
+    interrupted bigint  NOT NULL DEFAULT 0
+);
+INSERT INTO ledger_summary DEFAULT VALUES;

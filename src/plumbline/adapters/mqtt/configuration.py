@@ -1,0 +1,103 @@
+"""Mosquitto's configuration, from the template and the access rules beside it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+SERVICE_PREFIX = "plumbline-"
+"""Begins the name of every service user; no device id may."""
+
+INGEST_USER = "plumbline-ingest"
+COMMAND_USER = "plumbline-command"
+MONITOR_USER = "plumbline-monitor"
+SERVICE_USERS = (INGEST_USER, COMMAND_USER, MONITOR_USER)
+
+DEFAULT_MAX_QUEUED_BYTES = 512 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """Where the broker listens.
+
+    Attributes:
+        address: IP address or host name to bind.
+        port: TCP port.
+    """
+
+    address: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerFiles:
+    """What the configuration names.
+
+    Attributes:
+        state_dir: Existing directory for the broker's queues; the broker writes to it.
+        password_file: See ``credentials.write_password_file``.
+        acl_file: Holds ``access_rules()``.
+        certificate_file, key_file: PEM files of the TLS listeners; None without such.
+    """
+
+    state_dir: Path
+    password_file: Path
+    acl_file: Path
+    certificate_file: Path | None = None
+    key_file: Path | None = None
+
+
+def render_config(
+    paths: BrokerFiles,
+    *,
+    plain: Sequence[Listener],
+    tls: Sequence[Listener] = (),
+    run_as: str | None = None,
+    max_queued_bytes: int = DEFAULT_MAX_QUEUED_BYTES,
+) -> str:
+    """Render ``mosquitto.conf``.
+
+    Args:
+        paths: Absolute paths.
+        plain: Listeners without TLS; keep them on loopback.
+        tls: Listeners with TLS.
+        run_as: User to become where the broker starts as root; without it, ``mosquitto``.
+        max_queued_bytes: Payload bytes that wait for one client at most; what comes beyond them
+            is dropped, and counted in ``$SYS/broker/publish/messages/dropped``.
+
+    Raises:
+        ValueError: TLS listeners without a certificate and key.
+    """
+    if tls and (paths.certificate_file is None or paths.key_file is None):
+        msg = "TLS listeners need a certificate and its key"
+        raise ValueError(msg)
+    certificate = (
+        f"certfile {paths.certificate_file}",
+        f"keyfile {paths.key_file}",
+        "tls_version tlsv1.2",
+    )
+    listeners = [_listener(listener) for listener in plain]
+    listeners += [_listener(listener, *certificate) for listener in tls]
+    return Template(_read("mosquitto.conf.template")).substitute(
+        user=f"user {run_as}" if run_as else "# user: the broker's own default",
+        listeners="\n".join(listeners),
+        password_file=paths.password_file,
+        acl_file=paths.acl_file,
+        state_dir=paths.state_dir,
+        max_queued_bytes=max_queued_bytes,
+    )
+
+
+def access_rules() -> str:
+    """Return the text of the ACL file."""
+    return _read("acl")
+
+
+def _listener(listener: Listener, *options: str) -> str:
+    first = f"listener {listener.port} {listener.address}"
+    return "\n".join([first, "use_username_as_clientid true", *options, ""])
+
+
+def _read(name: str) -> str:
+    return (files("plumbline.adapters.mqtt") / "config" / name).read_text("utf-8")

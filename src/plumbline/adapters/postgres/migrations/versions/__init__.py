@@ -1,0 +1,1 @@
+"""One module a revision; each executes the SQL file beside it."""

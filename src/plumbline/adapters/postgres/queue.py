@@ -1,0 +1,353 @@
+"""Queues with SQS semantics on PostgreSQL."""
+
+import re
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import msgspec
+import psycopg
+from psycopg import sql
+
+from plumbline.adapters.postgres.database import Database
+from plumbline.adapters.postgres.queries import load
+from plumbline.adapters.sending import screen
+from plumbline.errors import ConfigurationError, NotFound
+from plumbline.ports import OutgoingMessage, QueueDepth, QueueMessage, SendFailure
+from plumbline.topology import QueueSpec
+
+_SQL = load("queue.sql")
+
+# One transaction of a send; what exceeds it goes into the next.
+_CHUNK_MESSAGES = 10_000
+_CHUNK_CHARACTERS = 16_000_000
+
+# Each send removes this many times as many expired deduplication ids as it adds, at least
+# _MIN_FORGOTTEN: the table stays at what five minutes bring, and no send pays for many others.
+_FORGET_FACTOR = 2
+_MIN_FORGOTTEN = 100
+
+_RECEIPT_HANDLE = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):([0-9]{1,18})")
+
+_encode_attributes = msgspec.json.Encoder().encode
+_decode_attributes = msgspec.json.Decoder(dict[str, str]).decode
+
+Row: TypeAlias = tuple[Any, ...]
+
+
+def execute(cursor: psycopg.Cursor[Row], statement: str, **parameters: object) -> Sequence[Row]:
+    """Run a statement of ``queue.sql`` and return its rows.
+
+    Never prepared: a plan made while the queue was short would be kept when it is long.
+    """
+    cursor.execute(_SQL[statement], parameters, prepare=False)
+    return cursor.fetchall() if cursor.description else ()
+
+
+def channel(queue_id: int) -> str:
+    """Return the notification channel that tells of messages that became visible."""
+    return f"plumbline_queue_{queue_id}"
+
+
+def declare_queues(
+    database: Database, topology_queues: Sequence[QueueSpec], *, local: bool = True
+) -> None:
+    """Create or update the queues and their dead-letter queues; safe to repeat.
+
+    Args:
+        database: With the schema applied.
+        topology_queues: The queues; what else is in the database stays.
+        local: Use the visibility timeouts for one machine.
+
+    Raises:
+        TransientError: As given to ``database``.
+    """
+    with (
+        database.connection() as connection,
+        connection.transaction(),
+        connection.cursor() as cursor,
+    ):
+        execute(cursor, "lock_declaring")
+        for spec in topology_queues:
+            timeout_s = spec.local_visibility_timeout_s if local else spec.visibility_timeout_s
+            for name, dead_letter_queue, maximum in (
+                (spec.dead_letter_queue, None, None),
+                (spec.name, spec.dead_letter_queue, spec.max_receive_count),
+            ):
+                row = {
+                    "name": name,
+                    "fifo": spec.fifo,
+                    "visibility_timeout_s": timeout_s,
+                    "max_receive_count": maximum,
+                    "dead_letter_queue": dead_letter_queue,
+                }
+                execute(cursor, "declare_update", **row)
+                if not cursor.rowcount:
+                    execute(cursor, "declare_insert", **row)
+
+
+class PostgresQueue:
+    """One queue; for one thread, as its database is.
+
+    Args:
+        database: Raises QueueUnavailable; may be shared with other queues of the thread.
+        name: As declared.
+        fifo: As declared.
+        holder: Who receives; ``release`` gives back what a holder had when it died.
+    """
+
+    def __init__(self, database: Database, name: str, *, fifo: bool, holder: str = "") -> None:
+        self.name = name
+        self.fifo = fifo
+        self._database = database
+        self._holder = holder
+        self._connection: psycopg.Connection | None = None
+        self._queue_id = 0
+        self._first_id = 0
+        self._listening = False
+
+    def send(self, messages: Sequence[OutgoingMessage]) -> list[SendFailure]:
+        """Send in order; see ports.Queue."""
+        accepted, failures = screen(messages, fifo=self.fifo)
+        for chunk in _chunks([messages[index] for index in accepted]):
+            with self._transaction() as cursor:
+                execute(cursor, "lock_sending", queue_id=self._queue_id)
+                self._insert(cursor, chunk)
+                execute(cursor, "notify", channel=channel(self._queue_id))
+        return failures
+
+    def receive(
+        self, max_messages: int, *, wait_s: float = 0.0, visibility_s: float | None = None
+    ) -> list[QueueMessage]:
+        """Receive, waiting for a notification or the end of a lease; see ports.Queue."""
+        deadline_s = time.monotonic() + wait_s
+        with self._attached() as connection:
+            if wait_s > 0 and not self._listening:
+                name = sql.Identifier(channel(self._queue_id))
+                connection.execute(sql.SQL("LISTEN {}").format(name))
+                self._listening = True
+            while True:
+                if self._listening:  # what was announced until now, this attempt will see
+                    _wait(connection, 0)
+                messages = self._pick(max_messages, visibility_s)
+                left_s = deadline_s - time.monotonic()
+                if messages or left_s <= 0:
+                    return messages
+                with connection.cursor() as cursor:
+                    ((lease_end_s,),) = execute(cursor, "next_lease_end", queue_id=self._queue_id)
+                _wait(connection, left_s if lease_end_s is None else min(left_s, lease_end_s))
+
+    def delete(self, receipt_handles: Sequence[str]) -> list[str]:
+        """Delete received messages and return the expired handles; see ports.Queue."""
+        leases, expired = _by_lease(receipt_handles)
+        with self._transaction() as cursor:
+            for lease_id, handles in leases:
+                taken = self._take_from_lease(cursor, lease_id, handles, expired)
+                execute(cursor, "delete_messages", queue_id=self._queue_id, ids=taken)
+            if self.fifo:  # their groups may go on
+                execute(cursor, "notify", channel=channel(self._queue_id))
+        return expired
+
+    def change_visibility(self, receipt_handles: Sequence[str], visibility_s: float) -> None:
+        """Give received messages another visibility timeout; expired handles change nothing."""
+        leases, expired = _by_lease(receipt_handles)
+        with self._transaction() as cursor:
+            for lease_id, handles in leases:
+                self._take_from_lease(cursor, lease_id, handles, expired, visibility_s=visibility_s)
+            execute(cursor, "notify", channel=channel(self._queue_id))
+
+    def depth(self) -> QueueDepth:
+        """Return the exact counts, by counting; see ports.Queue."""
+        with self._attached() as connection, connection.cursor() as cursor:
+            ((visible, in_flight, oldest_age_s),) = execute(
+                cursor, "depth", queue_id=self._queue_id
+            )
+        return QueueDepth(visible, in_flight, oldest_age_s)
+
+    def release(self, holder: str) -> None:
+        """Make visible at once what a holder that has died received and did not delete.
+
+        It counts as a receive that ended.
+
+        Raises:
+            QueueUnavailable: The database cannot be reached.
+        """
+        with self._transaction() as cursor:
+            execute(cursor, "release", queue_id=self._queue_id, holder=holder)
+            execute(cursor, "notify", channel=channel(self._queue_id))
+
+    def forget_deduplication(self, limit: int) -> int:
+        """Remove up to ``limit`` deduplication ids past their five minutes; return how many.
+
+        Every send does so in proportion; this is for what a burst left behind.
+
+        Raises:
+            QueueUnavailable: The database cannot be reached.
+        """
+        with self._transaction() as cursor:
+            execute(cursor, "forget_deduplication", queue_id=self._queue_id, limit=limit)
+            return cursor.rowcount
+
+    @contextmanager
+    def _attached(self) -> Iterator[psycopg.Connection]:
+        with self._database.connection() as connection:
+            if connection is not self._connection:
+                with connection.cursor() as cursor:
+                    execute(cursor, "report_times_in_utc")
+                    found = execute(cursor, "find", name=self.name)
+                if not found:
+                    msg = f"no queue {self.name!r} in the database"
+                    raise NotFound(msg)
+                ((queue_id, fifo),) = found
+                if fifo != self.fifo:
+                    msg = f"queue {self.name!r} was declared with fifo={fifo}"
+                    raise ConfigurationError(msg)
+                # Another connection may mean another database: nothing known of the old one holds.
+                self._queue_id, self._first_id, self._listening = queue_id, 0, False
+                self._connection = connection
+            yield connection
+
+    @contextmanager
+    def _transaction(self) -> Iterator[psycopg.Cursor[Row]]:
+        with (
+            self._attached() as connection,
+            connection.transaction(),
+            connection.cursor(binary=True) as cursor,
+        ):
+            yield cursor
+
+    def _insert(self, cursor: psycopg.Cursor[Row], messages: Sequence[OutgoingMessage]) -> None:
+        if self.fifo:
+            first: dict[str | None, OutgoingMessage] = {}
+            for message in messages:
+                first.setdefault(message.deduplication_id, message)
+            messages = list(first.values())
+        columns: dict[str, object] = {
+            "queue_id": self._queue_id,
+            "attributes": [_encode_attributes(m.attributes).decode() for m in messages],
+            "bodies": [m.body for m in messages],
+        }
+        if not self.fifo:
+            execute(cursor, "insert_standard", **columns)
+            return
+        columns["group_ids"] = [m.group_id for m in messages]
+        columns["deduplication_ids"] = [m.deduplication_id for m in messages]
+        execute(cursor, "insert_fifo", **columns)
+        limit = max(_MIN_FORGOTTEN, _FORGET_FACTOR * len(messages))
+        execute(cursor, "forget_deduplication", queue_id=self._queue_id, limit=limit)
+
+    def _pick(self, limit: int, visibility_s: float | None) -> list[QueueMessage]:
+        with self._transaction() as cursor:
+            execute(cursor, "lock_receiving", queue_id=self._queue_id)
+            returned = execute(cursor, "end_leases", queue_id=self._queue_id)
+            if returned:
+                self._bury(cursor, [row[0] for row in returned])
+            rows = execute(
+                cursor,
+                "pick",
+                queue_id=self._queue_id,
+                fifo=self.fifo,
+                first_id=self._first_id,
+                limit=limit,
+                holder=self._holder,
+                visibility_s=visibility_s,
+            )
+        if rows:
+            self._first_id = rows[0][-1]
+        return [_message(row, fifo=self.fifo) for row in rows]
+
+    def _bury(self, cursor: psycopg.Cursor[Row], ids: list[int]) -> None:
+        """Move those of the ids that were received too often to the dead-letter queue."""
+        for (dead_letter_queue_id,) in execute(
+            cursor, "dead_letter_queue", queue_id=self._queue_id
+        ):
+            execute(cursor, "lock_sending", queue_id=dead_letter_queue_id)
+            execute(
+                cursor,
+                "move_exhausted",
+                queue_id=self._queue_id,
+                dead_letter_queue_id=dead_letter_queue_id,
+                ids=ids,
+            )
+
+    def _take_from_lease(
+        self,
+        cursor: psycopg.Cursor[Row],
+        lease_id: str,
+        handles: Mapping[int, str],
+        expired: list[str],
+        *,
+        visibility_s: float | None = None,
+    ) -> list[int]:
+        """Take messages out of a lease, into one of their own where a timeout is given."""
+        found = execute(cursor, "open_lease", lease_id=lease_id, queue_id=self._queue_id)
+        leased: list[int] = found[0][0] if found else []
+        taken = [position for position in leased if position in handles]
+        kept = [position for position in leased if position not in handles]
+        if len(taken) < len(handles):
+            known = set(taken)
+            expired += [handle for position, handle in handles.items() if position not in known]
+        if taken and visibility_s is not None:
+            execute(cursor, "split_lease", lease_id=lease_id, ids=taken, visibility_s=visibility_s)
+        if taken and not kept:
+            execute(cursor, "close_lease", lease_id=lease_id)
+        elif taken:
+            execute(cursor, "shrink_lease", lease_id=lease_id, ids=kept)
+        return taken
+
+
+def _message(row: Row, *, fifo: bool) -> QueueMessage:
+    lease_id, position, message_id, body, attributes, group_id, deduplication_id, *times = row
+    sent_at, first_received_at, receive_count = times[:3]
+    return QueueMessage(
+        message_id=message_id,
+        receipt_handle=f"{lease_id}:{position}",
+        body=body,
+        attributes=_decode_attributes(attributes),
+        group_id=group_id,
+        deduplication_id=deduplication_id,
+        sequence_number=str(position) if fifo else None,
+        sent_at=sent_at,
+        first_received_at=first_received_at,
+        receive_count=receive_count,
+    )
+
+
+def _by_lease(
+    receipt_handles: Sequence[str],
+) -> tuple[list[tuple[str, dict[int, str]]], list[str]]:
+    """Return the handles by lease and id, and those that are none of ours.
+
+    The leases are sorted: two callers that lock the same ones in one order cannot deadlock.
+    """
+    leases: defaultdict[str, dict[int, str]] = defaultdict(dict)
+    foreign: list[str] = []
+    for handle in receipt_handles:
+        if found := _RECEIPT_HANDLE.fullmatch(handle):
+            leases[found[1]][int(found[2])] = handle
+        else:
+            foreign.append(handle)
+    return sorted(leases.items()), foreign
+
+
+def _chunks(messages: Sequence[OutgoingMessage]) -> Iterator[list[OutgoingMessage]]:
+    chunk: list[OutgoingMessage] = []
+    characters = 0
+    for message in messages:
+        if chunk and (
+            len(chunk) == _CHUNK_MESSAGES or characters + len(message.body) > _CHUNK_CHARACTERS
+        ):
+            yield chunk
+            chunk, characters = [], 0
+        chunk.append(message)
+        characters += len(message.body)
+    if chunk:
+        yield chunk
+
+
+def _wait(connection: psycopg.Connection, timeout_s: float) -> None:
+    """Wait for a notification, and take all that are there."""
+    for _ in connection.notifies(timeout=max(timeout_s, 0.0), stop_after=1):
+        pass

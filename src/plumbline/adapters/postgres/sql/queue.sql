@@ -1,0 +1,171 @@
+-- name: report_times_in_utc
+SET TIME ZONE 'UTC'
+
+-- name: find
+SELECT queue_id, fifo FROM queue WHERE name = %(name)s
+
+-- name: declare_update
+UPDATE queue
+SET fifo = %(fifo)s, visibility_timeout_s = %(visibility_timeout_s)s,
+    max_receive_count = %(max_receive_count)s,
+    dead_letter_queue_id = (SELECT dlq.queue_id FROM queue dlq WHERE dlq.name = %(dead_letter_queue)s)
+WHERE name = %(name)s
+
+-- name: declare_insert
+-- Not ON CONFLICT: that would use up an identity value at each declaration.
+INSERT INTO queue (name, fifo, visibility_timeout_s, max_receive_count, dead_letter_queue_id)
+SELECT %(name)s, %(fifo)s, %(visibility_timeout_s)s, %(max_receive_count)s,
+    (SELECT dlq.queue_id FROM queue dlq WHERE dlq.name = %(dead_letter_queue)s)
+
+-- name: lock_declaring
+SELECT pg_advisory_xact_lock(hashtext('queue_declare'))
+
+-- name: lock_sending
+-- Held until the commit is visible, so that ids become visible in their order. A transaction takes
+-- this lock after all its others, which keeps moves between queues free of deadlocks.
+SELECT pg_advisory_xact_lock(hashtext('queue_send'), %(queue_id)s)
+
+-- name: lock_receiving
+-- A statement of its own: the next one's snapshot then sees the leases of whoever held the lock.
+SELECT pg_advisory_xact_lock(hashtext('queue_receive'), %(queue_id)s)
+
+-- name: insert_standard
+INSERT INTO queue_message (queue_id, attributes, body)
+SELECT %(queue_id)s, attributes::json, body
+FROM unnest(%(attributes)b::text[], %(bodies)b::text[]) WITH ORDINALITY
+    AS message (attributes, body, position)
+ORDER BY position
+
+-- name: insert_fifo
+-- Remembers the deduplication ids and stores the messages whose id was not remembered. An id older
+-- than five minutes counts as forgotten, whether or not its row has been removed.
+WITH fresh AS (
+    INSERT INTO queue_deduplication AS known (queue_id, deduplication_id, sent_at)
+    SELECT %(queue_id)s, id, statement_timestamp()
+    FROM unnest(%(deduplication_ids)b::text[]) AS id
+    ON CONFLICT (queue_id, deduplication_id) DO UPDATE SET sent_at = excluded.sent_at
+        WHERE known.sent_at <= excluded.sent_at - interval '5 minutes'
+    RETURNING deduplication_id
+)
+INSERT INTO queue_message (queue_id, group_id, deduplication_id, attributes, body)
+SELECT %(queue_id)s, group_id, deduplication_id, attributes::json, body
+FROM unnest(
+        %(group_ids)b::text[], %(deduplication_ids)b::text[], %(attributes)b::text[],
+        %(bodies)b::text[]
+    ) WITH ORDINALITY AS message (group_id, deduplication_id, attributes, body, position)
+WHERE deduplication_id IN (SELECT deduplication_id FROM fresh)
+ORDER BY position
+
+-- name: forget_deduplication
+-- Removes the oldest ids that are past their five minutes.
+DELETE FROM queue_deduplication
+WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM queue_deduplication
+    WHERE queue_id = %(queue_id)s AND sent_at <= statement_timestamp() - interval '5 minutes'
+    ORDER BY sent_at LIMIT %(limit)s))
+
+-- name: notify
+SELECT pg_notify(%(channel)s, '')
+
+-- name: end_leases
+-- Closes the leases whose time is up and counts the receive for what is left of them.
+WITH ended AS (
+    DELETE FROM queue_lease
+    WHERE queue_id = %(queue_id)s AND visible_at <= clock_timestamp()
+    RETURNING received_at, message_ids
+)
+UPDATE queue_message AS message
+SET receive_count = receive_count + 1,
+    first_received_at = coalesce(first_received_at, returned.received_at)
+FROM (SELECT received_at, unnest(message_ids) AS id FROM ended) AS returned
+WHERE message.queue_id = %(queue_id)s AND message.id = returned.id
+RETURNING message.id
+
+-- name: dead_letter_queue
+SELECT dead_letter_queue_id FROM queue
+WHERE queue_id = %(queue_id)s AND max_receive_count IS NOT NULL
+
+-- name: move_exhausted
+-- Moves what was received too often to the dead-letter queue, in order and with all it carries.
+WITH exhausted AS (
+    DELETE FROM queue_message AS message USING queue
+    WHERE queue.queue_id = %(queue_id)s AND message.queue_id = %(queue_id)s
+        AND message.id = ANY (%(ids)b::bigint[])
+        AND message.receive_count >= queue.max_receive_count
+    RETURNING message.*
+)
+INSERT INTO queue_message (queue_id, message_id, sent_at, first_received_at, receive_count,
+    group_id, deduplication_id, attributes, body)
+SELECT %(dead_letter_queue_id)s, message_id, sent_at, first_received_at, receive_count,
+    group_id, deduplication_id, attributes, body
+FROM exhausted ORDER BY id
+
+-- name: pick
+-- Leases the first messages that are free. On a FIFO queue a group of which any message is leased
+-- is not free. The search starts at the first message that was there last time: the index entries
+-- of what was deleted since the last vacuum would otherwise be passed by every receive.
+WITH leased AS MATERIALIZED (
+    SELECT unnest(message_ids) AS id FROM queue_lease WHERE queue_id = %(queue_id)s
+), busy AS MATERIALIZED (
+    SELECT DISTINCT group_id FROM queue_message
+    WHERE queue_id = %(queue_id)s AND id IN (SELECT id FROM leased) AND group_id IS NOT NULL
+), picked AS MATERIALIZED (
+    SELECT * FROM queue_message
+    WHERE queue_id = %(queue_id)s AND id >= %(first_id)s AND id NOT IN (SELECT id FROM leased)
+        AND (NOT %(fifo)s OR group_id NOT IN (SELECT group_id FROM busy))
+    ORDER BY id LIMIT %(limit)s
+), lease AS (
+    INSERT INTO queue_lease (queue_id, holder, received_at, visible_at, message_ids)
+    SELECT queue_id, %(holder)s, statement_timestamp(), statement_timestamp()
+            + make_interval(secs => coalesce(%(visibility_s)s, visibility_timeout_s)),
+        (SELECT array_agg(id ORDER BY id) FROM picked)
+    FROM queue WHERE queue_id = %(queue_id)s AND EXISTS (SELECT FROM picked)
+    RETURNING lease_id, received_at
+)
+SELECT lease_id::text, picked.id, message_id::text, body, attributes::text, group_id,
+    deduplication_id, sent_at, coalesce(first_received_at, received_at), receive_count + 1,
+    (SELECT id FROM queue_message
+     WHERE queue_id = %(queue_id)s AND id >= %(first_id)s ORDER BY id LIMIT 1)
+FROM lease, picked ORDER BY picked.id
+
+-- name: next_lease_end
+-- Seconds until a lease of the queue ends; null where there is none.
+SELECT extract(epoch FROM min(visible_at) - clock_timestamp())::double precision
+FROM queue_lease WHERE queue_id = %(queue_id)s
+
+-- name: open_lease
+SELECT message_ids FROM queue_lease
+WHERE lease_id = %(lease_id)s AND queue_id = %(queue_id)s AND visible_at > clock_timestamp()
+FOR UPDATE
+
+-- name: close_lease
+DELETE FROM queue_lease WHERE lease_id = %(lease_id)s
+
+-- name: shrink_lease
+UPDATE queue_lease SET message_ids = %(ids)b::bigint[] WHERE lease_id = %(lease_id)s
+
+-- name: split_lease
+INSERT INTO queue_lease (queue_id, holder, received_at, visible_at, message_ids)
+SELECT queue_id, holder, received_at, clock_timestamp() + make_interval(secs => %(visibility_s)s),
+    %(ids)b::bigint[]
+FROM queue_lease WHERE lease_id = %(lease_id)s
+
+-- name: delete_messages
+DELETE FROM queue_message WHERE queue_id = %(queue_id)s AND id = ANY (%(ids)b::bigint[])
+
+-- name: release
+UPDATE queue_lease SET visible_at = clock_timestamp()
+WHERE queue_id = %(queue_id)s AND holder = %(holder)s
+
+-- name: depth
+-- Exact, so it counts. A lease whose time is up holds nothing, whether or not it has been closed.
+WITH leased AS (
+    SELECT coalesce(sum(cardinality(message_ids)), 0)::bigint AS in_flight FROM queue_lease
+    WHERE queue_id = %(queue_id)s AND visible_at > clock_timestamp()
+), waiting AS (
+    SELECT count(*) AS messages FROM queue_message WHERE queue_id = %(queue_id)s
+)
+SELECT messages - in_flight, in_flight,
+    (SELECT extract(epoch FROM clock_timestamp() - sent_at)::double precision
+     FROM queue_message WHERE queue_id = %(queue_id)s ORDER BY id LIMIT 1)
+FROM leased, waiting

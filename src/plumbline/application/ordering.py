@@ -1,0 +1,35 @@
+"""Alarms first, without changing the order of any device's messages."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from plumbline.ports import OutgoingMessage
+
+
+@dataclass(frozen=True, slots=True)
+class PendingItem:
+    """One delivery of a batch before it is sent.
+
+    Attributes:
+        source: Index of the broker message it came from.
+        device_id: From the topic.
+        alarm: Whether it must go ahead of devices without an alarm.
+        messages: What is sent for it; several for a large refused message.
+    """
+
+    source: int
+    device_id: str
+    alarm: bool
+    messages: Sequence[OutgoingMessage]
+
+
+def alarms_first(items: Iterable[PendingItem]) -> list[PendingItem]:
+    """Put all items of the devices that have an alarm in the batch before all others.
+
+    Among the devices with an alarm, and among the others, the order of receipt stays.
+    """
+    items = list(items)
+    alarmed = {item.device_id for item in items if item.alarm}
+    if not alarmed:
+        return items
+    return sorted(items, key=lambda item: item.device_id not in alarmed)

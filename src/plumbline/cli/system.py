@@ -1,0 +1,53 @@
+"""Finds the running system: its data directory, or the URLs in the environment."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from plumbline.errors import ConfigurationError
+from plumbline.local.endpoints import Endpoints, read_endpoints
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+def data_dir_option(function: _F) -> _F:
+    """Let `--data-dir` stand behind the sub-command too."""
+    return click.option(
+        "--data-dir",
+        "data_dir",
+        type=click.Path(file_okay=False, path_type=Path),
+        callback=lambda ctx, _parameter, value: value or ctx.find_root().obj,
+        help="Where the system on this machine keeps everything.",
+    )(function)
+
+
+def json_option(function: _F) -> _F:
+    """Add `--json`."""
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
+
+
+def running(data_dir: Path) -> Endpoints | None:
+    """Return the endpoints of the system running in the data directory, or None."""
+    return read_endpoints(data_dir)
+
+
+def database_url(data_dir: Path) -> str:
+    """Return the database of the running system.
+
+    Raises:
+        ConfigurationError: Nothing runs there, and DATABASE_URL is not set.
+    """
+    url = os.environ.get("DATABASE_URL")
+    if url:
+        return url
+    endpoints = running(data_dir)
+    if endpoints is None:
+        msg = (
+            f"nothing runs in {data_dir}: start it with `plumbline up`, "
+            "name another --data-dir, or set DATABASE_URL"
+        )
+        raise ConfigurationError(msg)
+    return endpoints.database_url

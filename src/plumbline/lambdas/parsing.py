@@ -1,0 +1,41 @@
+"""Lambda_Parsing: from the broker to the queue `distributing`, by schedule."""
+
+from typing import Any
+
+from aws_lambda_powertools.metrics import MetricUnit
+
+from plumbline import bootstrap
+from plumbline.lambdas.runtime import Context, logger, metrics, remaining_s
+
+_log = logger("parsing")
+_metrics = metrics("parsing")
+_use_case = bootstrap.once_a_thread(bootstrap.parse)
+
+
+@_log.inject_lambda_context
+@_metrics.log_metrics
+def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: ARG001 - a schedule's event says nothing
+    """Drain the broker once.
+
+    Raises:
+        TransientError: The schedule's retry policy runs it again; nothing is lost.
+    """
+    report = _use_case().run(remaining_s(context))
+    _metrics.add_metric("MessagesReceived", MetricUnit.Count, report.messages)
+    _metrics.add_metric("ReadingsParsed", MetricUnit.Count, report.readings)
+    _metrics.add_metric("MessagesRefused", MetricUnit.Count, report.refusals)
+    _metrics.add_metric("MessagesHeld", MetricUnit.Count, report.held)
+    _metrics.add_metric("SessionsCreated", MetricUnit.Count, report.sessions_created)
+    counts = {
+        "messages": report.messages,
+        "readings": report.readings,
+        "refusals": report.refusals,
+        "held": report.held,
+        "batches": report.batches,
+        "drained": report.drained,
+    }
+    if report.sessions_created:
+        _log.warning("ingest_session_created", sessions=report.sessions_created)
+    if report.messages:
+        _log.info("broker_drained", **counts)
+    return counts

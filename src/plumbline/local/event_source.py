@@ -1,0 +1,111 @@
+"""A queue that feeds a function, as Lambda's event source mapping would."""
+
+import threading
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from plumbline.errors import PlumblineError, QueueUnavailable
+from plumbline.lambdas.runtime import Handler, logger
+from plumbline.lambdas.sqs_event import event_of
+from plumbline.local.context import LocalContext
+from plumbline.local.function_status import StatusFile
+from plumbline.ports import Queue, QueueMessage
+from plumbline.topology import EventSource, Function
+
+_log = logger("event_source")
+
+# How long one long poll lasts; a stop waits for it.
+_POLL_S = 5.0
+_FIRST_RETRY_S = 0.2
+_LONGEST_RETRY_S = 30.0
+
+
+def retry_delay_s(receive_count: int) -> float:
+    """Return how long a failed message stays invisible after its n-th receive.
+
+    On Lambda it stays so for the rest of the visibility timeout; here the queue is told at once.
+    """
+    return float(min(_LONGEST_RETRY_S, _FIRST_RETRY_S * 4 ** (receive_count - 1)))
+
+
+class EventSourceThread(threading.Thread):
+    """Receives batches and calls the function; deletes what it did not return as failed."""
+
+    def __init__(  # noqa: PLR0913 - one thread's whole world
+        self,
+        source: EventSource,
+        function: Function,
+        handler: Handler,
+        queue: Queue,
+        status: StatusFile,
+        stop: threading.Event,
+    ) -> None:
+        super().__init__(name=f"event-source-{source.queue}")
+        self._source = source
+        self._function = function
+        self._handler = handler
+        self._queue = queue
+        self._status = status
+        self._stop_requested = stop
+
+    def run(self) -> None:
+        """Poll until the stop is requested; a batch under way is finished."""
+        unavailable = 0
+        while not self._stop_requested.is_set():
+            try:
+                messages = self._receive()
+                if messages:
+                    self._invoke(messages)
+            except QueueUnavailable as error:
+                unavailable += 1
+                if unavailable == 1:
+                    _log.warning("queue_unavailable", queue=self._queue.name, error=str(error))
+                self._stop_requested.wait(retry_delay_s(min(unavailable, 5)))
+            else:
+                if unavailable:
+                    _log.info("queue_available", queue=self._queue.name)
+                unavailable = 0
+        self._status.write()
+
+    def _receive(self) -> list[QueueMessage]:
+        source = self._source
+        messages = self._queue.receive(source.local_batch_size, wait_s=_POLL_S)
+        closes = time.monotonic() + source.local_window_s
+        while messages and len(messages) < source.local_batch_size:
+            left_s = closes - time.monotonic()
+            if left_s <= 0 or self._stop_requested.is_set():
+                break
+            messages += self._queue.receive(
+                source.local_batch_size - len(messages), wait_s=left_s
+            )
+        return messages
+
+    def _invoke(self, messages: Sequence[QueueMessage]) -> None:
+        started = datetime.now(UTC)
+        context = LocalContext(self._function, threading.Event())
+        try:
+            response = self._handler(event_of(messages, self._queue.name), context)
+        except Exception as error:  # noqa: BLE001 - the function's boundary, as Lambda's is
+            self._status.ended(started, error)
+            if isinstance(error, PlumblineError):
+                _log.warning("invocation_failed", function=self._function.name, error=str(error))
+            else:
+                _log.exception("invocation_failed", function=self._function.name)
+            self._return(messages)
+            return
+        self._status.ended(started)
+        failed = {failure["itemIdentifier"] for failure in response["batchItemFailures"]}
+        done = [message for message in messages if message.message_id not in failed]
+        expired = self._queue.delete([message.receipt_handle for message in done])
+        if expired:
+            _log.warning("visibility_timeout_passed", queue=self._queue.name, messages=len(expired))
+        if failed:
+            self._return([message for message in messages if message.message_id in failed])
+
+    def _return(self, messages: Sequence[QueueMessage]) -> None:
+        by_count: dict[int, list[str]] = {}
+        for message in messages:
+            by_count.setdefault(message.receive_count, []).append(message.receipt_handle)
+        for receive_count, handles in by_count.items():
+            self._queue.change_visibility(handles, retry_delay_s(receive_count))

@@ -1,0 +1,70 @@
+"""A process that runs some of the functions: `python -m plumbline.local.worker FUNCTION…`."""
+
+import signal
+import sys
+import threading
+from importlib import import_module
+from pathlib import Path
+
+from plumbline import bootstrap
+from plumbline.lambdas.runtime import Handler, logger
+from plumbline.local.event_source import EventSourceThread
+from plumbline.local.function_status import StatusFile
+from plumbline.local.schedule import ScheduleThread
+from plumbline.settings import WorkerSettings, load
+from plumbline.topology import TOPOLOGY, Function
+
+_log = logger("worker")
+
+
+def main(names: list[str]) -> None:
+    """Run the named functions' schedules and event sources until SIGTERM or SIGINT."""
+    settings = load(WorkerSettings)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    threads = [thread for name in names for thread in _threads(name, settings, stop)]
+    for thread in threads:
+        thread.start()
+    _log.info("worker_started", functions=names)
+    stop.wait()
+    for thread in threads:
+        thread.join()
+    _log.info("worker_stopped", functions=names)
+
+
+def _threads(
+    name: str, settings: WorkerSettings, stop: threading.Event
+) -> list[ScheduleThread | EventSourceThread]:
+    function = TOPOLOGY.function(name)
+    handler = _import(function)
+    status_dir = Path(settings.plumbline_run_dir) / "functions"
+    periods = {
+        "ingestion": settings.plumbline_ingest_every_s,
+        "sync": settings.plumbline_sync_every_s,
+    }
+    threads: list[ScheduleThread | EventSourceThread] = []
+    for schedule in TOPOLOGY.schedules:
+        if schedule.function == name:
+            period_s = periods.get(schedule.name) or schedule.local_period_s
+            status = StatusFile(status_dir, name)
+            threads.append(ScheduleThread(schedule, function, handler, period_s, status, stop))
+    for source in TOPOLOGY.event_sources:
+        if source.function == name:
+            for number in range(source.local_concurrency):
+                queue = bootstrap.local_queue(
+                    settings.database_url.reveal(), source.queue, holder=f"{name}.{number}"
+                )
+                status = StatusFile(status_dir, name)
+                threads.append(EventSourceThread(source, function, handler, queue, status, stop))
+    return threads
+
+
+def _import(function: Function) -> Handler:
+    module, _, attribute = function.handler.rpartition(".")
+    handler: Handler = getattr(import_module(module), attribute)
+    return handler
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

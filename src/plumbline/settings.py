@@ -1,0 +1,158 @@
+"""Settings: one frozen model an entry point, read from the environment by `load`."""
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from plumbline.errors import ConfigurationError
+
+
+class Secret:
+    """A value that does not show itself in logs, tracebacks or reprs."""
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the value."""
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+
+class ParsingSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the parsing function."""
+
+    broker_endpoint: Annotated[
+        Secret, Meta(description="`mqtt://user:password@host:port`, or `mqtts://…`.")
+    ]
+    mqtt_topic: Annotated[
+        str, Meta(description="Topic filters to drain, separated by commas.")
+    ] = "tilt/+/telemetry"
+    broker_ca_file: Annotated[
+        str | None, Meta(description="CA of the broker's certificate; the system's where absent.")
+    ] = None
+    distributing_queue_url: Annotated[
+        Secret,
+        Meta(description="Queue `distributing`: an SQS URL, or `postgresql://…#distributing`."),
+    ]
+    plumbline_run_dir: Annotated[
+        str | None,
+        Meta(description="On one machine: directory of the lock that keeps two runs apart."),
+    ] = None
+
+
+class DistributingSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the distributing function."""
+
+    db1_queue_url: Annotated[
+        Secret, Meta(description="Queue `db1`: an SQS URL, or `postgresql://…#db1`.")
+    ]
+
+
+class Db1Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the DB1 function."""
+
+    database_url: Annotated[Secret, Meta(description="`postgresql://user:password@host/name`.")]
+
+
+class SyncSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the sync function."""
+
+    database_url: Annotated[Secret, Meta(description="`postgresql://user:password@host/name`.")]
+    redis_url: Annotated[Secret, Meta(description="`redis://` or `rediss://`, with password.")]
+
+
+class MaintenanceSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the maintenance function."""
+
+    database_url: Annotated[Secret, Meta(description="`postgresql://user:password@host/name`.")]
+
+
+class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Of a worker process of the local runtime, beside those of its functions."""
+
+    database_url: Annotated[Secret, Meta(description="Where the queues are.")]
+    plumbline_run_dir: Annotated[str, Meta(description="Directory for locks and status files.")]
+    plumbline_ingest_every_s: Annotated[
+        float | None, Meta(ge=0.5, description="Period of the ingestion schedule, seconds.")
+    ] = None
+    plumbline_sync_every_s: Annotated[
+        float | None, Meta(ge=0.5, description="Period of the sync schedule, seconds.")
+    ] = None
+
+
+class PortalSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the portal's application."""
+
+    database_url: Annotated[Secret, Meta(description="`postgresql://user:password@host/name`.")]
+    portal_username: Annotated[str, Meta(description="Who may read the devices.")] = "plumbline"
+    portal_password: Annotated[Secret, Meta(description="Password of that user.")]
+
+
+class PortalServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the portal's HTTP server."""
+
+    portal_host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
+    portal_port: Annotated[int, Meta(ge=1, le=65535, description="Port to listen on.")] = 8080
+
+
+MODELS: tuple[type[msgspec.Struct], ...] = (
+    ParsingSettings,
+    DistributingSettings,
+    Db1Settings,
+    SyncSettings,
+    MaintenanceSettings,
+    WorkerSettings,
+    PortalSettings,
+    PortalServerSettings,
+)
+
+_S = TypeVar("_S", bound=msgspec.Struct)
+
+
+def load(model: type[_S], environment: Mapping[str, str] | None = None) -> _S:
+    """Read a settings model from the environment; names are the fields' in upper case.
+
+    Raises:
+        ConfigurationError: A setting is missing or wrong; the message names it.
+    """
+    environment = os.environ if environment is None else environment
+    given = {
+        field.name: environment[field.name.upper()]
+        for field in msgspec.structs.fields(model)
+        if environment.get(field.name.upper())
+    }
+    for field in msgspec.structs.fields(model):
+        if field.name not in given and field.required:
+            msg = f"{field.name.upper()} is not set"
+            raise ConfigurationError(msg)
+    try:
+        return msgspec.convert(given, model, strict=False, dec_hook=_decode)
+    except msgspec.ValidationError as error:
+        msg = str(error).replace("$.", "setting ")
+        raise ConfigurationError(msg) from error
+
+
+def describe() -> Iterator[tuple[str, str, str, str]]:
+    """Yield (entry point, setting, default, meaning) of every setting."""
+    for model in MODELS:
+        hints = get_type_hints(model, include_extras=True)
+        for field in msgspec.structs.fields(model):
+            default = "required" if field.required else str(field.default)
+            meta = next(m for m in get_args(hints[field.name]) if isinstance(m, Meta))
+            entry_point = model.__name__.removesuffix("Settings").lower()
+            yield entry_point, field.name.upper(), default, meta.description or ""
+
+
+def _decode(kind: type, value: Any) -> Any:  # noqa: ANN401 - msgspec's hook
+    if kind is Secret:
+        return Secret(value)
+    msg = f"no settings type {kind}"
+    raise NotImplementedError(msg)

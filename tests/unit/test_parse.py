@@ -1,0 +1,229 @@
+"""The parsing run: order, acknowledgement after acceptance, quarantine, deadline."""
+
+import json
+from contextlib import AbstractContextManager, nullcontext
+from datetime import datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fake_broker import RECEIVED_AT, FakeBroker, ScriptedQueue, queue_messages
+from plumbline.application.parse import Parse
+from plumbline.application.pipeline_message import decode
+from plumbline.domain.delivery import DeliveredReading, Receipt, Refusal
+from plumbline.domain.reading import format_time
+from plumbline.domain.reason import Reason
+from plumbline.errors import AlreadyRunning, BrokerUnavailable, QueueUnavailable
+from plumbline.topology import Drain
+
+DRAIN = Drain(batch_size=10, linger_s=1, quiet_s=1, margin_s=5)
+
+
+class FixedClock:
+    def now(self) -> datetime:
+        return RECEIVED_AT
+
+
+class NoLock:
+    def hold(self, function: str) -> AbstractContextManager[None]:
+        del function
+        return nullcontext()
+
+
+class HeldLock:
+    def hold(self, function: str) -> AbstractContextManager[None]:
+        raise AlreadyRunning(function)
+
+
+def parse(broker: FakeBroker, queue: ScriptedQueue, drain: Drain = DRAIN) -> Parse:
+    return Parse(broker, queue, FixedClock(), NoLock(), drain)
+
+
+def payload(sequence: int, status: str = "normal") -> bytes:
+    members = {
+        "timestamp": format_time(RECEIVED_AT),
+        "tilt_angle": 1.5,
+        "status": status,
+        "sequence": sequence,
+    }
+    return json.dumps(members).encode()
+
+
+def publish(broker: FakeBroker, device: str, sequence: int, status: str = "normal") -> None:
+    broker.publish(f"tilt/{device}/telemetry", payload(sequence, status))
+
+
+def contents(queue: ScriptedQueue) -> list[DeliveredReading | Refusal | Receipt]:
+    return [decode(message) for message in queue_messages(queue.sent)]
+
+
+def readings(queue: ScriptedQueue) -> list[tuple[str, int | None]]:
+    return [
+        (c.reading.device_id, c.reading.sequence)
+        for c in contents(queue)
+        if isinstance(c, DeliveredReading)
+    ]
+
+
+def test_a_drained_message_is_acknowledged_and_has_a_receipt() -> None:
+    broker, queue = FakeBroker(), ScriptedQueue()
+    publish(broker, "a", 1)
+    publish(broker, "a", 2)
+    report = parse(broker, queue).run(lambda: 60.0)
+    assert readings(queue) == [("a", 1), ("a", 2)]
+    assert broker.queues["a"] == []
+    [receipt] = [c for c in contents(queue) if isinstance(c, Receipt)]
+    assert (receipt.messages, receipt.items) == (2, {"a": 2})
+    assert (report.messages, report.readings, report.drained) == (2, 2, True)
+
+
+def test_devices_with_an_alarm_go_first_and_keep_their_order() -> None:
+    broker, queue = FakeBroker(), ScriptedQueue()
+    publish(broker, "calm", 1)
+    publish(broker, "tilting", 1)
+    publish(broker, "calm", 2)
+    publish(broker, "tilting", 2, "alarm")
+    publish(broker, "tilting", 3)
+    parse(broker, queue).run(lambda: 60.0)
+    assert readings(queue) == [
+        ("tilting", 1),
+        ("tilting", 2),
+        ("tilting", 3),
+        ("calm", 1),
+        ("calm", 2),
+    ]
+
+
+@given(st.lists(st.tuples(st.sampled_from("abcd"), st.sampled_from(["normal", "alarm"]))))
+def test_p1_1_no_batch_changes_the_order_of_a_device(
+    published: list[tuple[str, str]],
+) -> None:
+    broker, queue = FakeBroker(), ScriptedQueue()
+    for sequence, (device, status) in enumerate(published):
+        publish(broker, device, sequence, status)
+    parse(broker, queue).run(lambda: 60.0)
+    for device in "abcd":
+        expected = [n for n, (owner, _) in enumerate(published) if owner == device]
+        assert [n for owner, n in readings(queue) if owner == device] == expected
+
+
+def test_nothing_is_acknowledged_while_the_queue_is_down() -> None:
+    broker, queue = FakeBroker(), ScriptedQueue()
+    publish(broker, "a", 1)
+    queue.unavailable = True
+    with pytest.raises(QueueUnavailable):
+        parse(broker, queue).run(lambda: 60.0)
+    assert len(broker.queues["a"]) == 1
+
+
+def test_an_entry_that_fails_is_not_acknowledged_and_holds_back_its_device() -> None:
+    broker = FakeBroker()
+    queue = ScriptedQueue(lambda m: m.group_id == "a" and '"sequence":3' in m.body)
+    for sequence in range(1, 6):
+        publish(broker, "a", sequence)
+        publish(broker, "b", sequence)
+    report = parse(broker, queue).run(lambda: 60.0)
+    assert report.held == 3
+    assert [n for device, n in readings(queue) if device == "a"] == [1, 2]
+    assert [n for device, n in readings(queue) if device == "b"] == [1, 2, 3, 4, 5]
+    assert [json.loads(m.payload)["sequence"] for m in broker.queues["a"]] == [3, 4, 5]
+    [receipt] = [c for c in contents(queue) if isinstance(c, Receipt)]
+    assert (receipt.messages, receipt.items) == (7, {"a": 2, "b": 5})
+    queue.refuse = lambda _: False
+    parse(broker, queue).run(lambda: 60.0)
+    assert [n for device, n in readings(queue) if device == "a"] == [1, 2, 3, 4, 5]
+
+
+def test_a_held_device_is_not_overtaken_by_a_later_batch_of_the_run() -> None:
+    broker = FakeBroker()
+    queue = ScriptedQueue(lambda m: '"sequence":3' in m.body)
+    for sequence in range(25):
+        publish(broker, "a", sequence)
+    parse(broker, queue).run(lambda: 60.0)
+    assert [n for _, n in readings(queue)] == [0, 1, 2]
+
+
+def test_nothing_is_acknowledged_without_the_receipt() -> None:
+    broker = FakeBroker()
+    queue = ScriptedQueue(lambda m: m.attributes["type"] == "receipt")
+    publish(broker, "a", 1)
+    with pytest.raises(QueueUnavailable):
+        parse(broker, queue).run(lambda: 60.0)
+    assert len(broker.queues["a"]) == 1
+
+
+def test_a_bad_message_is_quarantined_with_its_bytes_and_acknowledged() -> None:
+    broker, queue = FakeBroker(), ScriptedQueue()
+    publish(broker, "a", 1)
+    broker.publish("tilt/a/telemetry", b"\xff\x00bad")
+    publish(broker, "a", 2)
+    parse(broker, queue).run(lambda: 60.0)
+    [refusal] = [c for c in contents(queue) if isinstance(c, Refusal)]
+    assert (refusal.raw, refusal.reason, refusal.device_id, refusal.topic) == (
+        b"\xff\x00bad",
+        Reason.NOT_UTF8,
+        "a",
+        "tilt/a/telemetry",
+    )
+    assert readings(queue) == [("a", 1), ("a", 2)]
+    assert broker.queues["a"] == []
+
+
+def test_a_bad_element_of_an_array_is_quarantined_alone() -> None:
+    broker, queue = FakeBroker(), ScriptedQueue()
+    broker.publish("tilt/a/telemetry", b"[" + payload(1) + b",7," + payload(2) + b"]")
+    parse(broker, queue).run(lambda: 60.0)
+    [refusal] = [c for c in contents(queue) if isinstance(c, Refusal)]
+    assert (refusal.item, refusal.reason) == (1, Reason.NOT_AN_OBJECT)
+    [receipt] = [c for c in contents(queue) if isinstance(c, Receipt)]
+    assert (receipt.messages, receipt.items) == (1, {"a": 3})
+
+
+def test_a_large_bad_message_travels_in_parts_and_counts_once() -> None:
+    broker, queue = FakeBroker(), ScriptedQueue()
+    raw = bytes(range(256)) * 4096
+    broker.publish("tilt/a/telemetry", raw)
+    parse(broker, queue).run(lambda: 60.0)
+    parts = [c for c in contents(queue) if isinstance(c, Refusal)]
+    assert b"".join(part.raw for part in parts) == raw
+    assert {part.delivery_id for part in parts} == {parts[0].delivery_id}
+    assert all(len(message.body) < 256 * 1024 for message in queue.sent)
+    [receipt] = [c for c in contents(queue) if isinstance(c, Receipt)]
+    assert receipt.items == {"a": 1}
+
+
+def test_a_run_ends_before_its_deadline_and_the_rest_stays_with_the_broker() -> None:
+    broker, queue = FakeBroker(), ScriptedQueue()
+    for sequence in range(35):
+        publish(broker, "a", sequence)
+    left = iter([60.0, 30.0, 5.0])
+    report = parse(broker, queue).run(lambda: next(left))
+    assert not report.drained
+    assert len(broker.queues["a"]) == 15
+    parse(broker, queue).run(lambda: 60.0)
+    assert [n for _, n in readings(queue)] == list(range(35))
+
+
+def test_every_broker_task_is_drained_and_one_that_is_down_stops_no_other() -> None:
+    broker, queue = FakeBroker("a", "b", "c"), ScriptedQueue()
+    for address in "abc":
+        broker.publish(f"tilt/{address}/telemetry", payload(1), address)
+    broker.down = {"b"}
+    with pytest.raises(BrokerUnavailable):
+        parse(broker, queue).run(lambda: 60.0)
+    assert [device for device, _ in readings(queue)] == ["a", "c"]
+
+
+def test_a_session_that_the_broker_did_not_know_is_reported() -> None:
+    broker, queue = FakeBroker(), ScriptedQueue()
+    broker.session_present = False
+    assert parse(broker, queue).run(lambda: 60.0).sessions_created == 1
+
+
+def test_two_runs_never_work_at_once() -> None:
+    broker, queue = FakeBroker(), ScriptedQueue()
+    publish(broker, "a", 1)
+    with pytest.raises(AlreadyRunning):
+        Parse(broker, queue, FixedClock(), HeldLock(), DRAIN).run(lambda: 60.0)
+    assert queue.sent == []

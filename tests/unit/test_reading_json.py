@@ -1,0 +1,248 @@
+"""What a device may send, and the reason code of everything else."""
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from plumbline.codecs.reading_json import decode_payload, decode_reading, encode_reading
+from plumbline.codecs.telemetry import decode_message
+from plumbline.domain.reading import Reading, Status, format_time
+from plumbline.domain.reason import Reason
+from plumbline.errors import InvalidMessage, InvalidPayload
+
+NOW = datetime(2026, 1, 18, 10, 30, tzinfo=UTC)
+GOOD = {"device_id": "sensor-001", "timestamp": "2026-01-18T10:29:00Z", "tilt_angle": 15.5}
+
+
+def decode(payload: bytes | dict[str, object]) -> list[Reading | InvalidPayload]:
+    raw = payload if isinstance(payload, bytes) else json.dumps(payload).encode()
+    return decode_payload(
+        raw,
+        "sensor-001",
+        received_at=NOW,
+        max_age=timedelta(days=90),
+        max_ahead=timedelta(minutes=5),
+    )
+
+
+def reason_of(payload: bytes | dict[str, object]) -> Reason:
+    try:
+        [result] = decode(payload)
+    except InvalidPayload as error:
+        return error.reason
+    assert isinstance(result, InvalidPayload), result
+    return result.reason
+
+
+def reading_of(payload: bytes | dict[str, object]) -> Reading:
+    [result] = decode(payload)
+    assert isinstance(result, Reading), result
+    return result
+
+
+def test_the_documents_example_is_read() -> None:
+    reading = reading_of(
+        {
+            "device_id": "sensor-001",
+            "timestamp": "2026-01-18T10:30:00Z",
+            "tilt_angle": 15.5,
+            "status": "normal",
+            "battery_level": 85,
+        }
+    )
+    assert reading == Reading("sensor-001", NOW, 15.5, Status.NORMAL, battery_level_pct=85)
+
+
+@pytest.mark.parametrize(
+    ("payload", "reason"),
+    [
+        pytest.param(b"", Reason.EMPTY_PAYLOAD, id="empty"),
+        pytest.param(b"hello", Reason.INVALID_JSON, id="not JSON"),
+        pytest.param(b"\xff\xfe\x00\x01", Reason.NOT_UTF8, id="binary"),
+        pytest.param('{"a":1}'.encode("utf-16"), Reason.NOT_UTF8, id="UTF-16"),
+        pytest.param(b"x" * 1_000_000, Reason.PAYLOAD_TOO_LARGE, id="1 MB"),
+        pytest.param(b"x" * 8193, Reason.PAYLOAD_TOO_LARGE, id="one byte too many"),
+        pytest.param(b"[" * 4000, Reason.NESTED_TOO_DEEPLY, id="depth 4,000"),
+        pytest.param(b"[" * 1000 + b"]" * 1000, Reason.NESTED_TOO_DEEPLY, id="depth 1,000"),
+        pytest.param(
+            b'{"tilt_angle":' + b"9" * 5000 + b"}", Reason.INVALID_JSON, id="5,000 digits"
+        ),
+        pytest.param(b'{"tilt_angle":1e999}', Reason.INVALID_JSON, id="1e999"),
+        pytest.param(b'{"tilt_angle":NaN}', Reason.INVALID_JSON, id="NaN"),
+        pytest.param(b'{"tilt_angle":-Infinity}', Reason.INVALID_JSON, id="-Infinity"),
+        pytest.param(b'{"tilt_angle":1,"tilt_angle":2}', Reason.DUPLICATE_KEY, id="duplicate key"),
+        pytest.param(b"[]", Reason.EMPTY_ARRAY, id="empty array"),
+        pytest.param(b"7", Reason.NOT_AN_OBJECT, id="number"),
+        pytest.param(b"null", Reason.NOT_AN_OBJECT, id="null"),
+        pytest.param(b"[[]]", Reason.NOT_AN_OBJECT, id="array of arrays"),
+        pytest.param(b"\xef\xbb\xbf{}", Reason.INVALID_JSON, id="byte order mark"),
+        pytest.param(b"{}", Reason.MISSING_FIELD, id="no fields"),
+        pytest.param('{"tilt_angle": １}'.encode(), Reason.INVALID_JSON, id="full-width digit"),
+    ],
+)
+def test_a_payload_that_is_no_reading_is_refused(payload: bytes, reason: Reason) -> None:
+    assert reason_of(payload) is reason
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ({"tilt_angle": None}, Reason.MISSING_FIELD),
+        ({"tilt_angle": "15.5"}, Reason.INVALID_TILT_ANGLE),
+        ({"tilt_angle": True}, Reason.INVALID_TILT_ANGLE),
+        ({"tilt_angle": 180.0001}, Reason.INVALID_TILT_ANGLE),
+        ({"tilt_angle": -181}, Reason.INVALID_TILT_ANGLE),
+        ({"tilt_angle": 10**400}, Reason.INVALID_TILT_ANGLE),
+        ({"status": "NORMAL"}, Reason.INVALID_STATUS),
+        ({"status": 1}, Reason.INVALID_STATUS),
+        ({"status": ["normal"]}, Reason.INVALID_STATUS),
+        ({"battery_level": True}, Reason.INVALID_BATTERY_LEVEL),
+        ({"battery_level": 85.0}, Reason.INVALID_BATTERY_LEVEL),
+        ({"battery_level": "85"}, Reason.INVALID_BATTERY_LEVEL),
+        ({"battery_level": 101}, Reason.INVALID_BATTERY_LEVEL),
+        ({"battery_level": -1}, Reason.INVALID_BATTERY_LEVEL),
+        ({"device_id": "sensor-002"}, Reason.DEVICE_ID_MISMATCH),
+        ({"device_id": 7}, Reason.INVALID_DEVICE_ID),
+        ({"device_id": "s" * 51}, Reason.INVALID_DEVICE_ID),
+        ({"device_id": "sensor-００１"}, Reason.INVALID_DEVICE_ID),
+        ({"timestamp": None}, Reason.MISSING_FIELD),
+        ({"timestamp": "2026-01-18T10:29:00"}, Reason.INVALID_TIMESTAMP),
+        ({"timestamp": "2026-01-18 10:29:00Z"}, Reason.INVALID_TIMESTAMP),
+        ({"timestamp": "2026-01-18"}, Reason.INVALID_TIMESTAMP),
+        ({"timestamp": "2026-W03-7"}, Reason.INVALID_TIMESTAMP),
+        ({"timestamp": "2026-02-30T10:29:00Z"}, Reason.INVALID_TIMESTAMP),
+        ({"timestamp": "２０２６-01-18T10:29:00Z"}, Reason.INVALID_TIMESTAMP),
+        ({"timestamp": "2026-01-18T10:29:00Z\n"}, Reason.INVALID_TIMESTAMP),
+        ({"timestamp": "0001-01-01T00:00:00+01:00"}, Reason.INVALID_TIMESTAMP),
+        ({"timestamp": 1768732140.5}, Reason.INVALID_TIMESTAMP),
+        ({"timestamp": True}, Reason.INVALID_TIMESTAMP),
+        ({"timestamp": 10**30}, Reason.INVALID_TIMESTAMP),
+        ({"timestamp": "2026-01-18T10:35:00.000001Z"}, Reason.TIMESTAMP_IN_FUTURE),
+        ({"timestamp": "2025-10-20T10:29:59.999999Z"}, Reason.TIMESTAMP_TOO_OLD),
+        ({"timestamp": 0}, Reason.TIMESTAMP_TOO_OLD),
+        ({"tilt_x": 1000}, Reason.INVALID_FIELD),
+        ({"temperature": "warm"}, Reason.INVALID_FIELD),
+        ({"temperature": 10**400}, Reason.INVALID_FIELD),
+        ({"rssi": False}, Reason.INVALID_FIELD),
+        ({"sequence": 1.0}, Reason.INVALID_FIELD),
+        ({"sequence": 2**63}, Reason.INVALID_FIELD),
+        ({"note": "a\0b"}, Reason.INVALID_TEXT),
+        ({"a\0b": 1}, Reason.INVALID_TEXT),
+        ({"note": ["\ud800"]}, Reason.INVALID_TEXT),
+    ],
+)
+def test_a_field_out_of_its_rule_is_refused(members: dict[str, object], reason: Reason) -> None:
+    assert reason_of({**GOOD, **members}) is reason
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "expected"),
+    [
+        ("2026-01-18T10:29:00Z", "2026-01-18T10:29:00+00:00"),
+        ("2026-01-18t10:29:00z", "2026-01-18T10:29:00+00:00"),
+        ("2026-01-18T12:29:00.5+02:00", "2026-01-18T10:29:00.500000+00:00"),
+        ("2026-01-18T05:59:00.123456999-04:30", "2026-01-18T10:29:00.123456+00:00"),
+        (1768732140, "2026-01-18T10:29:00+00:00"),
+        (1768732140123, "2026-01-18T10:29:00.123000+00:00"),
+    ],
+)
+def test_times_become_utc_with_whole_microseconds(timestamp: str | int, expected: str) -> None:
+    """Nanoseconds are cut, never rounded: PostgreSQL would round what Python cuts."""
+    assert reading_of({**GOOD, "timestamp": timestamp}).observed_at.isoformat() == expected
+
+
+def test_the_edges_of_the_time_window_are_accepted() -> None:
+    for edge in ("2026-01-18T10:35:00Z", "2025-10-20T10:30:00Z"):
+        assert format_time(reading_of({**GOOD, "timestamp": edge}).observed_at) == edge
+
+
+def test_device_id_may_be_left_to_the_topic() -> None:
+    members = {key: value for key, value in GOOD.items() if key != "device_id"}
+    assert reading_of(members).device_id == "sensor-001"
+
+
+def test_unknown_fields_are_kept() -> None:
+    reading = reading_of({**GOOD, "firmware": "1.2", "axes": {"x": [1, 2.5, None]}})
+    assert reading.extra == {"firmware": "1.2", "axes": {"x": [1, 2.5, None]}}
+
+
+def test_a_bad_element_of_an_array_leaves_its_neighbours() -> None:
+    elements = [GOOD, {**GOOD, "tilt_angle": "x"}, {**GOOD, "timestamp": "2026-01-18T10:28:00Z"}]
+    results = decode(json.dumps(elements).encode())
+    assert [type(result) for result in results] == [Reading, InvalidPayload, Reading]
+
+
+def test_a_duplicate_key_spoils_only_its_element() -> None:
+    good = json.dumps(GOOD)
+    results = decode(f'[{good}, {{"tilt_angle":1,"tilt_angle":1}}]'.encode())
+    assert [type(result) for result in results] == [Reading, InvalidPayload]
+
+
+def test_nested_duplicate_keys_and_deep_extras_are_refused() -> None:
+    good = json.dumps(GOOD)[:-1]
+    assert reason_of(f'{good},"a":{{"b":1,"b":2}}}}'.encode()) is Reason.DUPLICATE_KEY
+    deep = "[" * 40 + "]" * 40
+    assert reason_of(f'{good},"a":{deep}}}'.encode()) is Reason.NESTED_TOO_DEEPLY
+
+
+@pytest.mark.parametrize(
+    ("topic", "reason"),
+    [
+        ("tilt/sensor 1/telemetry", Reason.INVALID_DEVICE_ID),
+        ("tilt//telemetry", Reason.INVALID_DEVICE_ID),
+        ("tilt/sensor-001/telemetry/more", Reason.UNKNOWN_TOPIC),
+        ("other/sensor-001/telemetry", Reason.UNKNOWN_TOPIC),
+    ],
+)
+def test_a_topic_that_is_none_of_ours_is_refused(topic: str, reason: Reason) -> None:
+    with pytest.raises(InvalidPayload) as caught:
+        decode_message(topic, json.dumps(GOOD).encode(), NOW)
+    assert caught.value.reason is reason
+
+
+finite = st.floats(-180, 180)
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**20), 10**20)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20)
+)
+readings = st.builds(
+    Reading,
+    device_id=st.from_regex(r"[A-Za-z0-9_-]{1,50}", fullmatch=True),
+    observed_at=st.datetimes(timezones=st.just(UTC)),
+    tilt_angle_deg=finite,
+    status=st.sampled_from(Status),
+    battery_level_pct=st.none() | st.integers(0, 100),
+    tilt_x_deg=st.none() | finite,
+    temperature_c=st.none() | st.floats(allow_nan=False, allow_infinity=False),
+    sequence=st.none() | st.integers(-(2**63), 2**63 - 1),
+    extra=st.dictionaries(st.sampled_from(["a", "b_c", "ü"]), scalars | st.lists(scalars)),
+)
+
+
+@given(readings)
+def test_what_is_sent_on_the_queue_is_what_is_read(reading: Reading) -> None:
+    assert decode_reading(encode_reading(reading)) == reading
+
+
+@given(
+    st.binary(max_size=300)
+    | st.text(max_size=200).map(lambda text: text.encode("utf-8", "surrogatepass"))
+)
+def test_any_bytes_are_a_reading_or_a_clear_refusal(payload: bytes) -> None:
+    try:
+        results = decode(payload)
+    except InvalidPayload:
+        return
+    assert results
+
+
+@pytest.mark.parametrize("body", ["", "[]", "{}", '{"device_id":"a"}', "\ud800", '[{"a":1}]'])
+def test_a_queue_body_that_is_no_reading_is_an_invalid_message(body: str) -> None:
+    with pytest.raises(InvalidMessage):
+        decode_reading(body)
