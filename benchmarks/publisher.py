@@ -31,6 +31,7 @@ def publish_backlog(
     for number, device in enumerate(devices):
         mine = range(number, readings, len(devices))
         with socket.create_connection((host, port)) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             _connect(connection, device, credentials[device])
             topic = f"tilt/{device}/telemetry".encode()
             for begin in range(0, len(mine), _PACKETS_AT_ONCE):

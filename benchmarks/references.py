@@ -59,15 +59,15 @@ def row_of(payload: bytes) -> Row:
 
 def obvious_script(broker_url: str, database_url: str, readings: int) -> float:
     """Return seconds of the script that everyone writes first: one INSERT and commit a message."""
+    left = readings
     with psycopg.connect(database_url, autocommit=True) as connection:
 
         def store(client: mqtt.Client, userdata: object, message: mqtt.MQTTMessage) -> None:
             nonlocal left
             del client, userdata
-            connection.execute(_INSERT_ONE, row_of(message.payload))
+            connection.execute(_INSERT_ONE, row_of(bytes(message.payload)))
             left -= 1
 
-        left = readings
         client = _client(broker_url, manual_ack=False)
         client.on_message = store
         started = time.perf_counter()
@@ -89,7 +89,7 @@ def good_script(broker_url: str, database_url: str, readings: int, batch: int = 
         while left > 0:
             while len(waiting) < min(batch, left):
                 client.loop(1.0)
-            _insert(connection, [row_of(message.payload) for message in waiting])
+            _insert(connection, [row_of(bytes(message.payload)) for message in waiting])
             for message in waiting:
                 client.ack(message.mid, message.qos)
             left -= len(waiting)

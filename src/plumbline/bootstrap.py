@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, TypeVar
 from plumbline.adapters.clock import SystemClock
 from plumbline.adapters.run_lock import FileRunLock, ReservedConcurrencyLock
 from plumbline.application.distribute import Distribute
+from plumbline.application.intake import Intake
 from plumbline.application.parse import Parse
 from plumbline.application.persist import Persist
+from plumbline.application.quarantine import Replay
 from plumbline.application.retention import Retention
 from plumbline.application.sync import Sync
 from plumbline.errors import ConfigurationError, QueueUnavailable, StoreUnavailable
-from plumbline.ports import Queue, RunLock
+from plumbline.ports import Broker, DeviceCredentials, Queue, RunLock
 from plumbline.settings import (
+    DEFAULT_TOPICS,
     Db1Settings,
     DistributingSettings,
     MaintenanceSettings,
@@ -29,7 +32,12 @@ from plumbline.settings import (
 from plumbline.topology import TOPOLOGY
 
 if TYPE_CHECKING:
+    from plumbline.adapters.postgres.ledger import PostgresLedger
+    from plumbline.adapters.postgres.quarantine import PostgresQuarantine
     from plumbline.adapters.postgres.queue import PostgresQueue
+    from plumbline.adapters.postgres.queue_admin import PostgresQueueAdmin
+    from plumbline.adapters.postgres.statuses import PostgresStatuses
+    from plumbline.application.devices import Devices
 
 _T = TypeVar("_T")
 
@@ -49,25 +57,51 @@ def once_a_thread(make: Callable[[], _T]) -> Callable[[], _T]:
 
 def parse() -> Parse:
     """Wire the parsing function."""
-    from plumbline.adapters.mqtt.drain import MqttBroker  # noqa: PLC0415 - see the module's docstring
-
     settings = load(ParsingSettings)
-    local = settings.plumbline_run_dir is not None
-    broker = MqttBroker(
-        settings.broker_endpoint.reveal(),
-        [topic.strip() for topic in settings.mqtt_topic.split(",")],
-        ca_file=None if settings.broker_ca_file is None else Path(settings.broker_ca_file),
-    )
     lock: RunLock = ReservedConcurrencyLock()
+    local = settings.plumbline_run_dir is not None
     if settings.plumbline_run_dir is not None:
         lock = FileRunLock(Path(settings.plumbline_run_dir))
     return Parse(
-        broker,
+        ingest_broker(
+            settings.broker_endpoint.reveal(), settings.mqtt_topic, settings.broker_ca_file
+        ),
         _queue(settings.distributing_queue_url, "distributing"),
         SystemClock(),
         lock,
         TOPOLOGY.local_drain if local else TOPOLOGY.drain,
     )
+
+
+def ingest_broker(url: str, topics: str = DEFAULT_TOPICS, ca_file: str | None = None) -> Broker:
+    """Return the broker with the ingest session.
+
+    Args:
+        url: With user and password.
+        topics: Filters, separated by commas.
+        ca_file: PEM certificates to trust instead of the system's.
+    """
+    from plumbline.adapters.mqtt.drain import MqttBroker  # noqa: PLC0415 - see the module's docstring
+
+    filters = [topic.strip() for topic in topics.split(",")]
+    return MqttBroker(url, filters, ca_file=None if ca_file is None else Path(ca_file))
+
+
+def devices(database_url: str, credentials: DeviceCredentials) -> "Devices":
+    """Return the device registry in that database."""
+    from plumbline.adapters.postgres.database import Database  # noqa: PLC0415 - see the module's docstring
+    from plumbline.adapters.postgres.devices import PostgresDeviceRegistry  # noqa: PLC0415
+    from plumbline.application.devices import Devices  # noqa: PLC0415
+
+    return Devices(PostgresDeviceRegistry(Database(database_url, StoreUnavailable)), credentials)
+
+
+def queue_admin(database_url: str) -> "PostgresQueueAdmin":
+    """Return the operator's view of the queues in that database."""
+    from plumbline.adapters.postgres.database import Database  # noqa: PLC0415 - see the module's docstring
+    from plumbline.adapters.postgres.queue_admin import PostgresQueueAdmin  # noqa: PLC0415
+
+    return PostgresQueueAdmin(Database(database_url, QueueUnavailable))
 
 
 def distribute() -> Distribute:
@@ -87,25 +121,53 @@ def persist() -> Persist:
 
 def sync() -> Sync:
     """Wire the sync function."""
-    from plumbline.adapters.postgres.database import Database  # noqa: PLC0415 - see the module's docstring
-    from plumbline.adapters.postgres.statuses import PostgresStatuses  # noqa: PLC0415
-    from plumbline.adapters.redis import RedisStatusCache  # noqa: PLC0415
+    from plumbline.adapters.redis import RedisStatusCache  # noqa: PLC0415 - see the module's docstring
 
     settings = load(SyncSettings)
     return Sync(
-        PostgresStatuses(Database(settings.database_url.reveal(), StoreUnavailable)),
+        statuses(settings.database_url.reveal()),
         RedisStatusCache(settings.redis_url.reveal()),
         SystemClock(),
     )
 
 
-def retention() -> Retention:
-    """Wire the maintenance function."""
+def retention(database_url: str | None = None) -> Retention:
+    """Wire the maintenance function; on the database of its settings where none is given."""
     from plumbline.adapters.postgres.database import Database  # noqa: PLC0415 - see the module's docstring
     from plumbline.adapters.postgres.retention import PostgresRetention  # noqa: PLC0415
 
-    url = load(MaintenanceSettings).database_url.reveal()
+    url = database_url or load(MaintenanceSettings).database_url.reveal()
     return Retention(PostgresRetention(Database(url, StoreUnavailable)), SystemClock())
+
+
+def statuses(database_url: str) -> "PostgresStatuses":
+    """Return device status and fleet statistics of that database."""
+    from plumbline.adapters.postgres.database import Database  # noqa: PLC0415 - see the module's docstring
+    from plumbline.adapters.postgres.statuses import PostgresStatuses  # noqa: PLC0415
+
+    return PostgresStatuses(Database(database_url, StoreUnavailable))
+
+
+def ledger(database_url: str) -> "PostgresLedger":
+    """Return the account of that database."""
+    from plumbline.adapters.postgres.database import Database  # noqa: PLC0415 - see the module's docstring
+    from plumbline.adapters.postgres.ledger import PostgresLedger  # noqa: PLC0415
+
+    return PostgresLedger(Database(database_url, StoreUnavailable))
+
+
+def quarantine(database_url: str) -> "PostgresQuarantine":
+    """Return the refused messages of that database."""
+    from plumbline.adapters.postgres.database import Database  # noqa: PLC0415 - see the module's docstring
+    from plumbline.adapters.postgres.quarantine import PostgresQuarantine  # noqa: PLC0415
+
+    return PostgresQuarantine(Database(database_url, StoreUnavailable))
+
+
+def replay(database_url: str) -> Replay:
+    """Wire the replay of refused messages into the queues of that database."""
+    queue = local_queue(database_url, "distributing")
+    return Replay(quarantine(database_url), Intake(queue, SystemClock()))
 
 
 def local_queue(database_url: str, name: str, *, holder: str = "") -> "PostgresQueue":

@@ -1,6 +1,6 @@
 """What the use cases need from the outside: Protocols, and the values that cross them."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -8,6 +8,7 @@ from typing import Any, Protocol, Self
 from uuid import UUID
 
 from plumbline.domain.delivery import DeliveredReading, Receipt, Refusal
+from plumbline.domain.device import Device
 
 
 class Clock(Protocol):
@@ -333,5 +334,71 @@ class RunLock(Protocol):
 
         Raises:
             AlreadyRunning: Another run holds it.
+        """
+        ...
+
+
+# --- device registry ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class RegisteredDevice:
+    """A device and its newest reading; None where it never sent one."""
+
+    device: Device
+    status: DeviceStatus | None
+
+
+class DeviceRegistry(Protocol):
+    """Where the devices and the hashes of their passwords are kept.
+
+    Every method raises StoreUnavailable where the database cannot serve.
+    """
+
+    def add(self, devices: Mapping[str, str | None], name: str) -> list[str]:
+        """Add devices by id with their password hash (None: LoRaWAN), all or none.
+
+        Returns:
+            The ids that exist already; then nothing was added.
+        """
+        ...
+
+    def add_or_rotate(self, devices: Mapping[str, str]) -> None:
+        """Add devices by id with their password hash; those that exist get the new hash."""
+        ...
+
+    def rotate(self, device_id: str, password_hash: str) -> bool:
+        """Replace the hash; False where there is no such device with a password."""
+        ...
+
+    def set_disabled(self, device_id: str, *, disabled: bool) -> bool:
+        """Disable or enable; False where there is no such device."""
+        ...
+
+    def get(self, device_id: str) -> RegisteredDevice | None:
+        """Return one device, or None."""
+        ...
+
+    def all(self) -> list[RegisteredDevice]:
+        """Return every device, by id."""
+        ...
+
+    def password_hashes(self) -> Mapping[str, str]:
+        """Return the hashes of the devices that may connect, by id."""
+        ...
+
+
+class DeviceCredentials(Protocol):
+    """The broker's knowledge of who may connect."""
+
+    def hash_password(self, password: str) -> str:
+        """Return what the broker needs to recognise the password."""
+        ...
+
+    def publish(self, current: Callable[[], Mapping[str, str]]) -> None:
+        """Make the broker accept these devices with these hashes, and no others, from now on.
+
+        Takes effect within two seconds; the connections of the others live on. ``current`` is
+        called when no other publication is under way, so that the last one has the newest.
         """
         ...

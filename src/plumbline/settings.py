@@ -8,6 +8,10 @@ import msgspec
 from msgspec import Meta
 
 from plumbline.errors import ConfigurationError
+from plumbline.topology import TOPOLOGY
+
+
+DEFAULT_TOPICS = "tilt/+/telemetry"
 
 
 class Secret:
@@ -32,9 +36,9 @@ class ParsingSettings(msgspec.Struct, frozen=True, kw_only=True):
     broker_endpoint: Annotated[
         Secret, Meta(description="`mqtt://user:password@host:port`, or `mqtts://…`.")
     ]
-    mqtt_topic: Annotated[
-        str, Meta(description="Topic filters to drain, separated by commas.")
-    ] = "tilt/+/telemetry"
+    mqtt_topic: Annotated[str, Meta(description="Topic filters to drain, separated by commas.")] = (
+        "tilt/+/telemetry"
+    )
     broker_ca_file: Annotated[
         str | None, Meta(description="CA of the broker's certificate; the system's where absent.")
     ] = None
@@ -81,11 +85,11 @@ class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     database_url: Annotated[Secret, Meta(description="Where the queues are.")]
     plumbline_run_dir: Annotated[str, Meta(description="Directory for locks and status files.")]
     plumbline_ingest_every_s: Annotated[
-        float | None, Meta(ge=0.5, description="Period of the ingestion schedule, seconds.")
-    ] = None
+        float, Meta(ge=0.5, description="Period of the ingestion schedule, seconds.")
+    ] = TOPOLOGY.schedule("ingestion").local_period_s
     plumbline_sync_every_s: Annotated[
-        float | None, Meta(ge=0.5, description="Period of the sync schedule, seconds.")
-    ] = None
+        float, Meta(ge=0.5, description="Period of the sync schedule, seconds.")
+    ] = TOPOLOGY.schedule("sync").local_period_s
 
 
 class PortalSettings(msgspec.Struct, frozen=True, kw_only=True):

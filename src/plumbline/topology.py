@@ -96,6 +96,10 @@ class Topology:
         """Return the queue of that name."""
         return next(q for q in self.queues if q.name == name)
 
+    def schedule(self, name: str) -> Schedule:
+        """Return the schedule of that name."""
+        return next(s for s in self.schedules if s.name == name)
+
 
 TOPOLOGY = Topology(
     functions=(

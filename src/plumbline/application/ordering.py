@@ -13,12 +13,14 @@ class PendingItem:
     Attributes:
         source: Index of the broker message it came from.
         device_id: From the topic.
+        is_reading: Otherwise a refused message.
         alarm: Whether it must go ahead of devices without an alarm.
         messages: What is sent for it; several for a large refused message.
     """
 
     source: int
     device_id: str
+    is_reading: bool
     alarm: bool
     messages: Sequence[OutgoingMessage]
 

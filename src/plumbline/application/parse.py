@@ -1,26 +1,11 @@
 """From the broker to the queue: nothing is acknowledged before the queue has accepted it."""
 
-from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from plumbline.application.ordering import PendingItem, alarms_first
-from plumbline.application.pipeline_message import (
-    encode_delivered,
-    encode_receipt,
-    encode_refusal,
-)
-from plumbline.codecs.telemetry import decode_message, device_of_topic
-from plumbline.domain.delivery import (
-    DeliveredReading,
-    Receipt,
-    Refusal,
-    delivery_id,
-    new_batch_id,
-)
-from plumbline.domain.reading import Reading, Status
-from plumbline.errors import BrokerUnavailable, InvalidPayload, QueueUnavailable
-from plumbline.ports import Broker, BrokerMessage, BrokerSession, Clock, Queue, RunLock, SendFailure
+from plumbline.application.intake import Accepted, Intake
+from plumbline.errors import BrokerUnavailable
+from plumbline.ports import Broker, BrokerSession, Clock, Queue, RunLock
 from plumbline.topology import Drain
 
 
@@ -30,7 +15,7 @@ class ParseReport:
 
     Attributes:
         messages: MQTT messages taken from the broker.
-        readings, refusals: Items accepted by the queue.
+        readings, refusals: Items of these messages.
         held: MQTT messages that the queue did not accept; they stay with the broker.
         batches: Batches sent.
         sessions_created: Broker tasks that did not know our session: what they had queued for
@@ -46,6 +31,14 @@ class ParseReport:
     sessions_created: int = 0
     drained: bool = True
 
+    def add(self, messages: int, accepted: Accepted) -> None:
+        """Count one batch."""
+        self.messages += messages
+        self.readings += accepted.readings
+        self.refusals += accepted.refusals
+        self.held += len(accepted.held)
+        self.batches += 1
+
 
 class Parse:
     """Drains every broker task into the queue."""
@@ -54,8 +47,7 @@ class Parse:
         self, broker: Broker, queue: Queue, clock: Clock, lock: RunLock, drain: Drain
     ) -> None:
         self._broker = broker
-        self._queue = queue
-        self._clock = clock
+        self._intake = Intake(queue, clock)
         self._lock = lock
         self._drain = drain
 
@@ -96,96 +88,15 @@ class Parse:
                 drain.batch_size, linger_s=drain.linger_s, quiet_s=drain.quiet_s
             )
             if messages:
-                held = self._process(messages, report)
+                accepted = self._intake.accept(messages)
+                report.add(len(messages), accepted)
                 session.acknowledge(
-                    [message for index, message in enumerate(messages) if index not in held]
+                    [m for index, m in enumerate(messages) if index not in accepted.held]
                 )
-                if held:
+                if accepted.held:
                     # Anything more of a held device would overtake it. At the next connection the
                     # broker hands over what was not acknowledged, first and in order.
                     report.drained = False
                     return
             if len(messages) < drain.batch_size:
                 return
-
-    def _process(self, messages: Sequence[BrokerMessage], report: ParseReport) -> set[int]:
-        """Send one batch and its receipt; return the indexes of messages not accepted."""
-        now = self._clock.now()
-        batch_id = new_batch_id(now)
-        items = alarms_first(_items(messages, batch_id))
-        outgoing = [message for item in items for message in item.messages]
-        failed = {failure.index: failure for failure in self._queue.send(outgoing)}
-        held: set[int] = set()
-        accepted: Counter[str] = Counter()
-        position = 0
-        for item in items:
-            span = range(position, position + len(item.messages))
-            position = span.stop
-            failures = [index for index in span if index in failed]
-            if failures:
-                held.add(item.source)
-            if len(failures) < len(span):
-                accepted[item.device_id] += 1
-        receipt = Receipt(
-            batch_id=batch_id,
-            received_at=now,
-            messages=len(messages) - len(held),
-            items=dict(accepted),
-        )
-        _require_accepted(self._queue.send([encode_receipt(receipt)]))
-        report.messages += len(messages)
-        report.held += len(held)
-        report.batches += 1
-        refused = sum(not _is_reading(item) for item in items)
-        report.refusals += refused
-        report.readings += len(items) - refused
-        return held
-
-
-def _is_reading(item: PendingItem) -> bool:
-    return item.messages[0].attributes["type"] == "reading"
-
-
-def _require_accepted(failures: Sequence[SendFailure]) -> None:
-    if failures:
-        msg = f"the receipt was not accepted: {failures[0].code}"
-        raise QueueUnavailable(msg)
-
-
-def _items(messages: Sequence[BrokerMessage], batch_id: str) -> Iterator[PendingItem]:
-    index = 0
-    for source, message in enumerate(messages):
-        device_id = device_of_topic(message.topic)
-        results: Sequence[Reading | InvalidPayload]
-        try:
-            results = decode_message(message.topic, message.payload, message.received_at)
-        except InvalidPayload as error:
-            results = [error]
-            whole = True
-        else:
-            whole = len(results) == 1
-        for position, result in enumerate(results):
-            identity = delivery_id(batch_id, index)
-            index += 1
-            if isinstance(result, Reading):
-                delivered = DeliveredReading(result, identity, message.received_at)
-                yield PendingItem(
-                    source,
-                    device_id,
-                    alarm=result.status is Status.ALARM,
-                    messages=[encode_delivered(delivered)],
-                )
-            else:
-                refusal = Refusal(
-                    delivery_id=identity,
-                    device_id=device_id,
-                    topic=message.topic,
-                    raw=message.payload,
-                    reason=result.reason,
-                    detail=result.detail,
-                    received_at=message.received_at,
-                    item=None if whole else position,
-                )
-                yield PendingItem(
-                    source, device_id, alarm=False, messages=list(encode_refusal(refusal))
-                )

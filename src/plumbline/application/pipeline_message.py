@@ -19,11 +19,13 @@ from uuid import NAMESPACE_OID, UUID, uuid5
 
 from plumbline.codecs.reading_json import decode_reading, encode_reading
 from plumbline.domain.delivery import (
+    UNATTRIBUTED,
     DeliveredReading,
     Receipt,
     Refusal,
+    is_batch_id,
 )
-from plumbline.domain.reading import format_time
+from plumbline.domain.reading import format_time, is_device_id
 from plumbline.domain.reason import Reason
 from plumbline.errors import InvalidMessage
 from plumbline.ports import OutgoingMessage, QueueMessage
@@ -182,24 +184,48 @@ def _moment(text: str) -> datetime:
 
 
 def _refusal(members: dict[str, Any]) -> Refusal:
+    part, parts = int(members["part"]), int(members["parts"])
+    if not 0 <= part < parts:
+        msg = "no such part"
+        raise ValueError(msg)
     return Refusal(
         delivery_id=UUID(members["delivery_id"]),
-        device_id=str(members["device_id"]),
-        topic=str(members["topic"]),
+        device_id=_device_id(members["device_id"]),
+        topic=_text(members["topic"]),
         raw=base64.b64decode(members["raw"], validate=True),
         reason=Reason(members["reason"]),
-        detail=str(members["detail"]),
+        detail=_text(members["detail"]),
         received_at=_moment(members["received_at"]),
         item=None if members["item"] is None else int(members["item"]),
-        part=int(members["part"]),
-        parts=int(members["parts"]),
+        part=part,
+        parts=parts,
     )
 
 
 def _receipt(members: dict[str, Any]) -> Receipt:
-    return Receipt(
-        batch_id=str(members["batch_id"]),
-        received_at=_moment(members["received_at"]),
-        messages=int(members["messages"]),
-        items={str(device): int(count) for device, count in members["items"].items()},
-    )
+    batch_id = _text(members["batch_id"])
+    if not is_batch_id(batch_id):
+        msg = "not a batch id"
+        raise ValueError(msg)
+    items = {_device_id(device): int(count) for device, count in members["items"].items()}
+    messages = int(members["messages"])
+    if messages < 0 or any(count < 1 for count in items.values()):
+        msg = "a count out of range"
+        raise ValueError(msg)
+    return Receipt(batch_id, _moment(members["received_at"]), messages, items)
+
+
+def _device_id(value: Any) -> str:  # noqa: ANN401 - any JSON
+    text = _text(value)
+    if text != UNATTRIBUTED and not is_device_id(text):
+        msg = "not a device id"
+        raise ValueError(msg)
+    return text
+
+
+def _text(value: Any) -> str:  # noqa: ANN401 - any JSON
+    if not isinstance(value, str) or "\0" in value:
+        msg = "not a text that the database can hold"
+        raise ValueError(msg)
+    value.encode()  # a lone surrogate is a ValueError
+    return value

@@ -9,7 +9,7 @@ _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """Converts a duration to seconds; ``minimum_s`` is the shortest allowed."""
 
     name = "duration"
@@ -18,7 +18,10 @@ class Duration(click.ParamType):
         self._minimum_s = minimum_s
 
     def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None  # noqa: ANN401 - click's signature
+        self,
+        value: Any,  # noqa: ANN401 - click's signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
     ) -> float:
         """Return seconds."""
         if isinstance(value, float):

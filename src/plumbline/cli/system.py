@@ -29,25 +29,23 @@ def json_option(function: _F) -> _F:
     return click.option("--json", "as_json", is_flag=True, help="Print JSON.")(function)
 
 
-def running(data_dir: Path) -> Endpoints | None:
-    """Return the endpoints of the system running in the data directory, or None."""
-    return read_endpoints(data_dir)
+def require_running(data_dir: Path) -> Endpoints:
+    """Return the endpoints of the system running in the data directory.
+
+    Raises:
+        ConfigurationError: Nothing runs there.
+    """
+    endpoints = read_endpoints(data_dir)
+    if endpoints is None:
+        msg = f"nothing runs in {data_dir}: start it with `plumbline up`, or name --data-dir"
+        raise ConfigurationError(msg)
+    return endpoints
 
 
 def database_url(data_dir: Path) -> str:
-    """Return the database of the running system.
+    """Return the database of the running system, or DATABASE_URL where that is set.
 
     Raises:
         ConfigurationError: Nothing runs there, and DATABASE_URL is not set.
     """
-    url = os.environ.get("DATABASE_URL")
-    if url:
-        return url
-    endpoints = running(data_dir)
-    if endpoints is None:
-        msg = (
-            f"nothing runs in {data_dir}: start it with `plumbline up`, "
-            "name another --data-dir, or set DATABASE_URL"
-        )
-        raise ConfigurationError(msg)
-    return endpoints.database_url
+    return os.environ.get("DATABASE_URL") or require_running(data_dir).database_url

@@ -6,6 +6,7 @@ Its id goes with it through both queues into the row, so that a redelivery by a 
 from a second handing-over by the broker, and every delivery is accounted for exactly once.
 """
 
+import re
 import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -18,12 +19,18 @@ UNATTRIBUTED = ""
 """The ledger's device id for messages whose topic names no valid device."""
 
 _BATCH_HEX = 24  # 96 of a UUID's 128 bits; the other 32 are the item's index
+_BATCH_ID = re.compile(r"[0-9a-f]{24}", re.ASCII)
 
 
 def new_batch_id(now: datetime) -> str:
     """Return 24 hex digits: 48 bits of Unix milliseconds, 48 random bits; sorts by time."""
     milliseconds = int(now.timestamp() * 1000)
     return f"{milliseconds:012x}{secrets.token_hex(6)}"
+
+
+def is_batch_id(text: str) -> bool:
+    """Tell whether the text is a batch id."""
+    return _BATCH_ID.fullmatch(text) is not None
 
 
 def delivery_id(batch_id: str, index: int) -> UUID:

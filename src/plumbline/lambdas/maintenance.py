@@ -16,6 +16,6 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa:
     Raises:
         StoreUnavailable: The schedule's retry policy runs it again.
     """
-    report = _use_case().run()
-    _log.info("retention_applied", **report)
+    report: dict[str, Any] = dict(_use_case().run())
+    _log.info("retention_applied", extra=report)
     return report

@@ -1,5 +1,6 @@
 """Lambda_Parsing: from the broker to the queue `distributing`, by schedule."""
 
+from dataclasses import asdict
 from typing import Any
 
 from aws_lambda_powertools.metrics import MetricUnit
@@ -26,16 +27,16 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa:
     _metrics.add_metric("MessagesRefused", MetricUnit.Count, report.refusals)
     _metrics.add_metric("MessagesHeld", MetricUnit.Count, report.held)
     _metrics.add_metric("SessionsCreated", MetricUnit.Count, report.sessions_created)
-    counts = {
-        "messages": report.messages,
-        "readings": report.readings,
-        "refusals": report.refusals,
-        "held": report.held,
-        "batches": report.batches,
-        "drained": report.drained,
-    }
     if report.sessions_created:
         _log.warning("ingest_session_created", sessions=report.sessions_created)
     if report.messages:
-        _log.info("broker_drained", **counts)
-    return counts
+        _log.info(
+            "broker_drained",
+            messages=report.messages,
+            readings=report.readings,
+            refusals=report.refusals,
+            held=report.held,
+            batches=report.batches,
+            drained=report.drained,
+        )
+    return asdict(report)

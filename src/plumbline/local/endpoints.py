@@ -24,13 +24,8 @@ class Endpoints:
 
 def write_endpoints(data_dir: Path, endpoints: Endpoints) -> None:
     """Write the file at once, readable by its owner alone."""
-    path = data_dir / "endpoints.json"
-    temporary = path.with_suffix(".tmp")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump({k: v for k, v in asdict(endpoints).items() if v is not None}, file, indent=2)
-    temporary.replace(path)
+    members = {key: value for key, value in asdict(endpoints).items() if value is not None}
+    write_private(data_dir / "endpoints.json", json.dumps(members, indent=2))
 
 
 def read_endpoints(data_dir: Path) -> Endpoints | None:
@@ -52,3 +47,13 @@ def read_endpoints(data_dir: Path) -> Endpoints | None:
 def remove_endpoints(data_dir: Path) -> None:
     """Remove the file, if it is there."""
     (data_dir / "endpoints.json").unlink(missing_ok=True)
+
+
+def write_private(path: Path, text: str) -> None:
+    """Replace a file at once, readable by its owner alone."""
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    temporary.replace(path)

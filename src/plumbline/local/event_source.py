@@ -34,6 +34,7 @@ class EventSourceThread(threading.Thread):
 
     def __init__(  # noqa: PLR0913 - one thread's whole world
         self,
+        *,
         source: EventSource,
         function: Function,
         handler: Handler,
@@ -76,9 +77,7 @@ class EventSourceThread(threading.Thread):
             left_s = closes - time.monotonic()
             if left_s <= 0 or self._stop_requested.is_set():
                 break
-            messages += self._queue.receive(
-                source.local_batch_size - len(messages), wait_s=left_s
-            )
+            messages += self._queue.receive(source.local_batch_size - len(messages), wait_s=left_s)
         return messages
 
     def _invoke(self, messages: Sequence[QueueMessage]) -> None:

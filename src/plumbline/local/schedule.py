@@ -12,8 +12,6 @@ from plumbline.topology import Function, Schedule
 
 _log = logger("schedule")
 
-_FIRST_RETRY_S = 1.0
-
 
 class ScheduleThread(threading.Thread):
     """Runs one function every ``period_s``; a failed run is retried with exponential back-off.
@@ -24,12 +22,14 @@ class ScheduleThread(threading.Thread):
 
     def __init__(  # noqa: PLR0913 - one thread's whole world
         self,
+        *,
         schedule: Schedule,
         function: Function,
         handler: Handler,
         period_s: float,
         status: StatusFile,
         stop: threading.Event,
+        first_retry_s: float = 1.0,
     ) -> None:
         super().__init__(name=f"schedule-{schedule.name}")
         self._schedule = schedule
@@ -38,6 +38,7 @@ class ScheduleThread(threading.Thread):
         self._period_s = period_s
         self._status = status
         self._stop_requested = stop
+        self._first_retry_s = first_retry_s
 
     def run(self) -> None:
         """Run until the stop is requested."""
@@ -49,7 +50,7 @@ class ScheduleThread(threading.Thread):
 
     def _run_once(self) -> None:
         for attempt in range(1 + self._schedule.max_retries):
-            if attempt and self._stop_requested.wait(_FIRST_RETRY_S * 2 ** (attempt - 1)):
+            if attempt and self._stop_requested.wait(self._first_retry_s * 2 ** (attempt - 1)):
                 return
             started = datetime.now(UTC)
             try:

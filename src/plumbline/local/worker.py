@@ -46,9 +46,18 @@ def _threads(
     threads: list[ScheduleThread | EventSourceThread] = []
     for schedule in TOPOLOGY.schedules:
         if schedule.function == name:
-            period_s = periods.get(schedule.name) or schedule.local_period_s
+            period_s = periods.get(schedule.name, schedule.local_period_s)
             status = StatusFile(status_dir, name)
-            threads.append(ScheduleThread(schedule, function, handler, period_s, status, stop))
+            threads.append(
+                ScheduleThread(
+                    schedule=schedule,
+                    function=function,
+                    handler=handler,
+                    period_s=period_s,
+                    status=status,
+                    stop=stop,
+                )
+            )
     for source in TOPOLOGY.event_sources:
         if source.function == name:
             for number in range(source.local_concurrency):
@@ -56,7 +65,16 @@ def _threads(
                     settings.database_url.reveal(), source.queue, holder=f"{name}.{number}"
                 )
                 status = StatusFile(status_dir, name)
-                threads.append(EventSourceThread(source, function, handler, queue, status, stop))
+                threads.append(
+                    EventSourceThread(
+                        source=source,
+                        function=function,
+                        handler=handler,
+                        queue=queue,
+                        status=status,
+                        stop=stop,
+                    )
+                )
     return threads
 
 

@@ -16,7 +16,7 @@ from plumbline.simulator.structures import STRUCTURES, Structure
 SELF_TEST_S = 120.0
 """How long an angle must not change at all before the device reports ``fault``."""
 
-LOW_BATTERY_PCT = 3.0
+LOW_BATTERY_PCT = 3
 """At or below this the device reports ``fault``."""
 
 _WARMEST_S = 15.0 * HOUR_S  # UTC
@@ -100,16 +100,17 @@ class Device:
         at_s = at_ms / 1000
         since_s = self.scenario.stuck_since_s(at_s)
         angle, cross = self._angles_deg(at_ms if since_s is None else round(since_s * 1000))
+        angle = round(angle, 4)
         x, y = self.mount_x_deg + angle, self.mount_y_deg + cross
-        battery = self._battery_pct(at_s)
+        battery = round(self._battery_pct(at_s))
         stuck = since_s is not None and at_s - since_s >= SELF_TEST_S
         return Sample(
-            tilt_angle_deg=round(angle, 4),
+            tilt_angle_deg=angle,
             tilt_x_deg=round(x, 4),
             tilt_y_deg=round(y, 4),
             tilt_z_deg=round(_from_plumb_line_deg(x, y), 4),
             status=Status.FAULT if stuck or battery <= LOW_BATTERY_PCT else self._judge(angle),
-            battery_level_pct=round(battery),
+            battery_level_pct=battery,
             temperature_c=round(
                 self._air_c(at_s) + 0.2 * normal(self.seed, at_ms, _TEMPERATURE_STREAM), 1
             ),

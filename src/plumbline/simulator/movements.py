@@ -1,4 +1,4 @@
-"""Scenarios in which the structure moves, or does not: steady, creep, step, thermal, accelerating."""
+"""Scenarios of the structure: steady, creep, step, thermal, accelerating."""
 
 import math
 from dataclasses import dataclass

@@ -4,7 +4,7 @@
 ``plain``      the document's five fields; RFC 3339 in UTC
 ``full``       all known fields
 ``milliseconds`` Unix milliseconds, no ``device_id``, no ``status`` while it is normal
-``extra``      RFC 3339 with the offset +01:00, and fields that Plumbline does not know
+``extra``      RFC 3339 with offset and nanoseconds, and fields that Plumbline does not know
 ============== ===========================================================================
 """
 
@@ -72,5 +72,7 @@ def encode(members: dict[str, Any]) -> bytes:
 def _timestamp(device: Device, at_ms: int) -> str:
     at = moment(at_ms)
     if device.dialect == "extra":
-        return at.astimezone(_ONE_HOUR_EAST).isoformat(timespec="milliseconds")
+        # Digits beyond microseconds are to be cut; rounded, they would give another moment.
+        local = at.astimezone(_ONE_HOUR_EAST).isoformat(timespec="microseconds")
+        return local.replace("+01:00", "999+01:00")
     return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""Scenarios in which the device has a trouble: stuck, spike, noisy, dropout, battery."""
+"""Scenarios of the device: stuck, spike, noisy, dropout, battery."""
 
 import math
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ from plumbline.simulator.scenario import HOUR_S, MINUTE_S, Luck, Scenario
 
 _SPIKE_STREAM = 101
 _SPIKE_SIZE_STREAM = 102
+_SILENCE_STREAM = 103
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,32 +87,36 @@ class Noisy(Scenario):
 
 @dataclass(frozen=True, slots=True)
 class Dropout(Scenario):
-    """A radio link that comes and goes: silent while ((t - phase) mod period) < share * period.
+    """A radio link that comes and goes: silent once in every period, at a random place in it.
+
+    In period number k = floor(t / period) the silence lasts ``share * period`` seconds and begins
+    ``u(k) * (1 - share) * period`` after the period's begin, u(k) even in [0, 1).
 
     Attributes:
         period_s: 2 minutes to 2 hours.
         share: 0.1 to 0.4 of the time is silent.
-        phase_s: Start of one silence.
+        silence_seed: Fixes u.
     """
 
     name: ClassVar[str] = "dropout"
     period_s: float
     share: float
-    phase_s: float
+    silence_seed: int
 
     @classmethod
     def draw(cls, luck: Luck) -> Self:
-        """Draw period, share and phase."""
-        period_s = round(luck.log_uniform(2.0 * MINUTE_S, 2.0 * HOUR_S), 3)
+        """Draw period, share and seed."""
         return cls(
-            period_s,
+            round(luck.log_uniform(2.0 * MINUTE_S, 2.0 * HOUR_S), 3),
             round(luck.uniform(0.1, 0.4), 3),
-            round(luck.epoch_s - luck.uniform(0.0, 1.0) * period_s, 3),
+            luck.rng.getrandbits(32),
         )
 
     def is_silent(self, at_s: float) -> bool:
         """Tell whether the link is down."""
-        return (at_s - self.phase_s) % self.period_s < self.share * self.period_s
+        number, into_s = divmod(at_s, self.period_s)
+        begin = (1.0 - self.share) * uniform(self.silence_seed, int(number), _SILENCE_STREAM)
+        return begin <= into_s / self.period_s < begin + self.share
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,6 @@ COMMAND_USER = "plumbline-command"
 MONITOR_USER = "plumbline-monitor"
 SERVICE_USERS = (INGEST_USER, COMMAND_USER, MONITOR_USER)
 
-DEFAULT_MAX_QUEUED_BYTES = 512 * 1024 * 1024
-
 
 @dataclass(frozen=True, slots=True)
 class Listener:
@@ -48,13 +46,37 @@ class BrokerFiles:
     key_file: Path | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerOptions:
+    """What a deployment may choose.
+
+    Attributes:
+        max_queued_bytes: Payload bytes that wait for one client at most; what comes beyond them
+            is dropped, and counted in ``$SYS/broker/publish/messages/dropped``. The broker keeps
+            them in memory, with about 350 bytes more for each message.
+        run_as: User to become where the broker starts as root; None is its default, ``mosquitto``.
+        log_connections: Log who connects, disconnects and is refused. The drain alone makes
+            three lines in each run.
+        log_messages: Log topic and size of each message in and out: the one place where Mosquitto
+            shows that its access rules refused a message (``Denied PUBLISH from``), which it
+            acknowledges all the same to an MQTT 3.1.1 client. Halves the broker's speed.
+    """
+
+    max_queued_bytes: int = 512 * 1024 * 1024
+    run_as: str | None = None
+    log_connections: bool = False
+    log_messages: bool = False
+
+
+_DEFAULT_OPTIONS = BrokerOptions()
+
+
 def render_config(
     paths: BrokerFiles,
     *,
     plain: Sequence[Listener],
     tls: Sequence[Listener] = (),
-    run_as: str | None = None,
-    max_queued_bytes: int = DEFAULT_MAX_QUEUED_BYTES,
+    options: BrokerOptions = _DEFAULT_OPTIONS,
 ) -> str:
     """Render ``mosquitto.conf``.
 
@@ -62,9 +84,7 @@ def render_config(
         paths: Absolute paths.
         plain: Listeners without TLS; keep them on loopback.
         tls: Listeners with TLS.
-        run_as: User to become where the broker starts as root; without it, ``mosquitto``.
-        max_queued_bytes: Payload bytes that wait for one client at most; what comes beyond them
-            is dropped, and counted in ``$SYS/broker/publish/messages/dropped``.
+        options: What else a deployment may choose.
 
     Raises:
         ValueError: TLS listeners without a certificate and key.
@@ -80,12 +100,14 @@ def render_config(
     listeners = [_listener(listener) for listener in plain]
     listeners += [_listener(listener, *certificate) for listener in tls]
     return Template(_read("mosquitto.conf.template")).substitute(
-        user=f"user {run_as}" if run_as else "# user: the broker's own default",
+        user="" if options.run_as is None else f"user {options.run_as}",
         listeners="\n".join(listeners),
         password_file=paths.password_file,
         acl_file=paths.acl_file,
         state_dir=paths.state_dir,
-        max_queued_bytes=max_queued_bytes,
+        max_queued_bytes=options.max_queued_bytes,
+        log_connections=str(options.log_connections).lower(),
+        log_messages="log_type debug" if options.log_messages else "",
     )
 
 

@@ -1,6 +1,6 @@
 """The daily partitions of ``sensor_data``: which days are kept, created and dropped."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -11,6 +11,7 @@ from psycopg import errors as pg
 from plumbline.adapters.postgres.queries import load
 from plumbline.domain.delivery import DeliveredReading
 from plumbline.domain.reading import MAX_AGE, MAX_AHEAD
+from plumbline.domain.reason import Reason
 
 _SQL = load("partitions.sql")
 
@@ -28,7 +29,7 @@ class KeptDays:
     @classmethod
     def at(cls, now: datetime) -> "KeptDays":
         """Return the days kept at ``now``: a day is kept until all of it is past retention."""
-        return cls(_day(now - MAX_AGE), _day(now + MAX_AHEAD + _CLOCK_TOLERANCE))
+        return cls(utc_day(now - MAX_AGE), utc_day(now + MAX_AHEAD + _CLOCK_TOLERANCE))
 
 
 def is_missing_partition(error: Exception) -> bool:
@@ -39,22 +40,35 @@ def is_missing_partition(error: Exception) -> bool:
     return isinstance(error, pg.CheckViolation) and error.diag.constraint_name is None
 
 
+@dataclass(frozen=True, slots=True)
+class Provision:
+    """What became of days without a partition.
+
+    Attributes:
+        missing: The days that had none.
+        refused: Of these, the days that are not kept, and why they get none.
+    """
+
+    missing: frozenset[date]
+    refused: Mapping[date, Reason]
+
+
 def provide_partitions(
     connection: psycopg.Connection[Any], delivered: Iterable[DeliveredReading]
-) -> KeptDays | None:
-    """Create the partitions that the readings lack, where their days are kept.
-
-    Returns:
-        None if all have a place now; otherwise the kept days: readings of other days have none.
-    """
-    days = sorted({_day(d.reading.observed_at) for d in delivered})
+) -> Provision:
+    """Create the partitions that the readings lack, where their days are kept."""
+    days = sorted({utc_day(d.reading.observed_at) for d in delivered})
     missing = connection.execute(_SQL["missing_days"], {"days": days}).fetchall()
-    if not missing:
-        return None
-    kept = KeptDays.at(missing[0][1])
-    wanted = [day for day, _ in missing if kept.oldest <= day <= kept.newest]
-    create_partitions(connection, wanted)
-    return kept if len(wanted) < len(missing) else None
+    refused: dict[date, Reason] = {}
+    for day, now in missing:
+        kept = KeptDays.at(now)
+        if day < kept.oldest:
+            refused[day] = Reason.TIMESTAMP_TOO_OLD
+        elif day > kept.newest:
+            refused[day] = Reason.TIMESTAMP_IN_FUTURE
+        else:
+            create_partitions(connection, [day])
+    return Provision(frozenset(day for day, _ in missing), refused)
 
 
 def create_partitions(connection: psycopg.Connection[Any], days: Sequence[date]) -> list[date]:
@@ -82,5 +96,6 @@ def partition_days(connection: psycopg.Connection[Any]) -> list[date]:
     return [day for (day,) in connection.execute(_SQL["partition_days"])]
 
 
-def _day(moment: datetime) -> date:
+def utc_day(moment: datetime) -> date:
+    """Return the day in UTC, whose partition holds the moment."""
     return moment.astimezone(UTC).date()

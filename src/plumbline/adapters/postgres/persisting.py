@@ -5,12 +5,13 @@ writers wait for each other but never in a circle.
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 import psycopg
 
+from plumbline.adapters.postgres.binary_arrays import Array, Integers, Moments, Texts, Uuids
 from plumbline.adapters.postgres.partitions import is_missing_partition
 from plumbline.adapters.postgres.queries import load
 from plumbline.adapters.postgres.reading_columns import reading_columns, status_columns
@@ -34,14 +35,14 @@ class _Delivery(Protocol):
     def delivery_id(self) -> UUID: ...
 
 
-_D = TypeVar("_D", bound=_Delivery)
+D = TypeVar("D", bound=_Delivery)
 
-Insert = Callable[[_Connection, Sequence[_D]], set[UUID]]
+Insert = Callable[[_Connection, Sequence[D]], set[UUID]]
 """Inserts rows and returns the delivery ids of those that are new."""
 
 
 def insert_isolated(
-    connection: _Connection, rows: Sequence[_D], insert: Insert[_D], rejected: dict[UUID, str]
+    connection: _Connection, rows: Sequence[D], insert: Insert[D], rejected: dict[UUID, str]
 ) -> set[UUID]:
     """Insert as ``insert`` does, but find the rows that the database refuses, by halving.
 
@@ -72,6 +73,12 @@ def insert_readings(connection: _Connection, rows: Sequence[DeliveredReading]) -
     return set(ids or ())
 
 
+def accounted(connection: _Connection, deliveries: Sequence[UUID]) -> set[UUID]:
+    """Return those of the deliveries that have an outcome other than a stored row."""
+    rows = connection.execute(_SQL["accounted_deliveries"], {"delivery_id": Uuids(deliveries)})
+    return {delivery_id for (delivery_id,) in rows}
+
+
 def record_taken(
     connection: _Connection, rows: Sequence[DeliveredReading]
 ) -> tuple[list[DeliveredReading], list[DeliveredReading]]:
@@ -81,19 +88,18 @@ def record_taken(
         Those new as duplicates (equal values), and those new as conflicts (other values). The rest
         had its outcome before.
     """
-    columns = reading_columns(rows)
-    columns["first"] = min(columns["timestamp"])
-    columns["last"] = max(columns["timestamp"])
-    found = dict(connection.execute(_SQL["classify_readings"], columns).fetchall())
+    moments = [d.reading.observed_at for d in rows]
+    bounds = {"first": min(moments), "last": max(moments)}
+    found = dict(
+        connection.execute(_SQL["classify_readings"], reading_columns(rows) | bounds).fetchall()
+    )
     if not found:
         return [], []
-    unknown = found.keys() - _accounted(connection, list(found))
-    fresh = sorted((d for d in rows if d.delivery_id in unknown), key=lambda d: d.delivery_id)
-    equal = [d for d in fresh if found[d.delivery_id]]
-    other = [d for d in fresh if not found[d.delivery_id]]
+    unknown = found.keys() - accounted(connection, list(found))
+    fresh = sorted((d for d in rows if d.delivery_id in unknown), key=lambda d: d.delivery_id.int)
     return (
-        _insert_beside(connection, "insert_duplicates", equal),
-        _insert_beside(connection, "insert_conflicts", other),
+        _insert_duplicates(connection, [d for d in fresh if found[d.delivery_id]]),
+        _insert_conflicts(connection, [d for d in fresh if not found[d.delivery_id]]),
     )
 
 
@@ -103,27 +109,27 @@ def insert_refusals(connection: _Connection, refusals: Sequence[Refusal]) -> set
     The parts of one message may come in one batch or in several; they are one delivery.
     """
     messages = {r.delivery_id: r for r in refusals}
-    unknown = messages.keys() - _accounted(connection, list(messages))
+    unknown = messages.keys() - accounted(connection, list(messages))
     rows = [messages[delivery_id] for delivery_id in sorted(unknown)]
     new = connection.execute(
         _SQL["insert_quarantine"],
         {
-            "delivery_id": [r.delivery_id for r in rows],
-            "device_id": [r.device_id for r in rows],
-            "topic": [r.topic for r in rows],
-            "reason": [r.reason.value for r in rows],
-            "detail": [r.detail for r in rows],
-            "item": [r.item for r in rows],
-            "parts": [r.parts for r in rows],
-            "received_at": [r.received_at for r in rows],
+            "delivery_id": Uuids([r.delivery_id for r in rows]),
+            "device_id": Texts([r.device_id for r in rows]),
+            "topic": Texts([r.topic for r in rows]),
+            "reason": Texts([r.reason for r in rows]),
+            "detail": Texts([r.detail for r in rows]),
+            "item": Integers([r.item for r in rows]),
+            "parts": Integers([r.parts for r in rows]),
+            "received_at": Moments([r.received_at for r in rows]),
         },
     ).fetchall()
     parts = sorted(refusals, key=lambda r: (r.delivery_id, r.part))
     connection.execute(
         _SQL["insert_quarantine_parts"],
         {
-            "delivery_id": [r.delivery_id for r in parts],
-            "part": [r.part for r in parts],
+            "delivery_id": Uuids([r.delivery_id for r in parts]),
+            "part": Integers([r.part for r in parts]),
             "raw": [r.raw for r in parts],
         },
     )
@@ -141,9 +147,9 @@ def insert_receipts(connection: _Connection, receipts: Sequence[Receipt]) -> Non
     connection.execute(
         _SQL["insert_receipts"],
         {
-            "batch_id": [r.batch_id for r in rows],
-            "messages": [r.messages for r in rows],
-            "counts": [_ENCODER.encode(r.items) for r in rows],
+            "batch_id": Texts([r.batch_id for r in rows]),
+            "messages": Integers([r.messages for r in rows]),
+            "counts": Texts([_ENCODER.encode(r.items) for r in rows]),
         },
     )
 
@@ -153,33 +159,42 @@ def insert_outcomes(connection: _Connection, batches: Mapping[str, DeviceCounts]
     connection.execute(
         _SQL["insert_outcomes"],
         {
-            "batch_id": list(batches),
-            "counts": [_ENCODER.encode(counts) for counts in batches.values()],
+            "batch_id": Texts(list(batches)),
+            "counts": Texts([_ENCODER.encode(counts) for counts in batches.values()]),
         },
     )
 
 
-def _accounted(connection: _Connection, deliveries: Sequence[UUID]) -> set[UUID]:
-    rows = connection.execute(_SQL["accounted_deliveries"], {"delivery_id": deliveries})
-    return {delivery_id for (delivery_id,) in rows}
-
-
-def _insert_beside(
-    connection: _Connection, statement: str, rows: Sequence[DeliveredReading]
+def _insert_duplicates(
+    connection: _Connection, rows: Sequence[DeliveredReading]
 ) -> list[DeliveredReading]:
     if not rows:
         return []
-    new = connection.execute(
-        _SQL[statement],
-        {
-            "delivery_id": [d.delivery_id for d in rows],
-            "device_id": [d.reading.device_id for d in rows],
-            "timestamp": [d.reading.observed_at for d in rows],
-            "received_at": [d.received_at for d in rows],
-            "reading": [encode_reading(d.reading) for d in rows],
-        },
-    ).fetchall()
-    ids = {delivery_id for (delivery_id,) in new}
+    return _new(rows, connection.execute(_SQL["insert_duplicates"], _key_columns(rows)))
+
+
+def _insert_conflicts(
+    connection: _Connection, rows: Sequence[DeliveredReading]
+) -> list[DeliveredReading]:
+    if not rows:
+        return []
+    columns = {
+        "received_at": Moments([d.received_at for d in rows]),
+        "reading": Texts([encode_reading(d.reading) for d in rows]),
+    }
+    return _new(rows, connection.execute(_SQL["insert_conflicts"], _key_columns(rows) | columns))
+
+
+def _key_columns(rows: Sequence[DeliveredReading]) -> dict[str, Array]:
+    return {
+        "delivery_id": Uuids([d.delivery_id for d in rows]),
+        "device_id": Texts([d.reading.device_id for d in rows]),
+        "timestamp": Moments([d.reading.observed_at for d in rows]),
+    }
+
+
+def _new(rows: Sequence[DeliveredReading], returned: Iterable[Any]) -> list[DeliveredReading]:
+    ids = {delivery_id for (delivery_id,) in returned}
     return [d for d in rows if d.delivery_id in ids]
 
 

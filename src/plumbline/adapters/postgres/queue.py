@@ -5,20 +5,18 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeAlias
+from datetime import UTC, datetime
 
 import msgspec
 import psycopg
 from psycopg import sql
 
 from plumbline.adapters.postgres.database import Database
-from plumbline.adapters.postgres.queries import load
+from plumbline.adapters.postgres.queue_statements import Row, channel, execute, message_of, span
 from plumbline.adapters.sending import screen
 from plumbline.errors import ConfigurationError, NotFound
 from plumbline.ports import OutgoingMessage, QueueDepth, QueueMessage, SendFailure
 from plumbline.topology import QueueSpec
-
-_SQL = load("queue.sql")
 
 # One transaction of a send; what exceeds it goes into the next.
 _CHUNK_MESSAGES = 10_000
@@ -31,24 +29,9 @@ _MIN_FORGOTTEN = 100
 
 _RECEIPT_HANDLE = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):([0-9]{1,18})")
 
+_EVER = datetime.min.replace(tzinfo=UTC)
+
 _encode_attributes = msgspec.json.Encoder().encode
-_decode_attributes = msgspec.json.Decoder(dict[str, str]).decode
-
-Row: TypeAlias = tuple[Any, ...]
-
-
-def execute(cursor: psycopg.Cursor[Row], statement: str, **parameters: object) -> Sequence[Row]:
-    """Run a statement of ``queue.sql`` and return its rows.
-
-    Never prepared: a plan made while the queue was short would be kept when it is long.
-    """
-    cursor.execute(_SQL[statement], parameters, prepare=False)
-    return cursor.fetchall() if cursor.description else ()
-
-
-def channel(queue_id: int) -> str:
-    """Return the notification channel that tells of messages that became visible."""
-    return f"plumbline_queue_{queue_id}"
 
 
 def declare_queues(
@@ -106,6 +89,7 @@ class PostgresQueue:
         self._connection: psycopg.Connection | None = None
         self._queue_id = 0
         self._first_id = 0
+        self._forgotten_until = _EVER
         self._listening = False
 
     def send(self, messages: Sequence[OutgoingMessage]) -> list[SendFailure]:
@@ -145,7 +129,8 @@ class PostgresQueue:
         with self._transaction() as cursor:
             for lease_id, handles in leases:
                 taken = self._take_from_lease(cursor, lease_id, handles, expired)
-                execute(cursor, "delete_messages", queue_id=self._queue_id, ids=taken)
+                if taken:
+                    execute(cursor, "delete_messages", queue_id=self._queue_id, **span(taken))
             if self.fifo:  # their groups may go on
                 execute(cursor, "notify", channel=channel(self._queue_id))
         return expired
@@ -187,15 +172,14 @@ class PostgresQueue:
             QueueUnavailable: The database cannot be reached.
         """
         with self._transaction() as cursor:
-            execute(cursor, "forget_deduplication", queue_id=self._queue_id, limit=limit)
-            return cursor.rowcount
+            return self._forget(cursor, _EVER, limit)
 
     @contextmanager
     def _attached(self) -> Iterator[psycopg.Connection]:
         with self._database.connection() as connection:
             if connection is not self._connection:
                 with connection.cursor() as cursor:
-                    execute(cursor, "report_times_in_utc")
+                    execute(cursor, "prepare_session")
                     found = execute(cursor, "find", name=self.name)
                 if not found:
                     msg = f"no queue {self.name!r} in the database"
@@ -205,7 +189,8 @@ class PostgresQueue:
                     msg = f"queue {self.name!r} was declared with fifo={fifo}"
                     raise ConfigurationError(msg)
                 # Another connection may mean another database: nothing known of the old one holds.
-                self._queue_id, self._first_id, self._listening = queue_id, 0, False
+                self._queue_id, self._first_id = queue_id, 0
+                self._forgotten_until, self._listening = _EVER, False
                 self._connection = connection
             yield connection
 
@@ -236,14 +221,20 @@ class PostgresQueue:
         columns["deduplication_ids"] = [m.deduplication_id for m in messages]
         execute(cursor, "insert_fifo", **columns)
         limit = max(_MIN_FORGOTTEN, _FORGET_FACTOR * len(messages))
-        execute(cursor, "forget_deduplication", queue_id=self._queue_id, limit=limit)
+        self._forget(cursor, self._forgotten_until, limit)
+
+    def _forget(self, cursor: psycopg.Cursor[Row], since: datetime, limit: int) -> int:
+        ((forgotten, self._forgotten_until),) = execute(
+            cursor, "forget_deduplication", queue_id=self._queue_id, since=since, limit=limit
+        )
+        return int(forgotten)
 
     def _pick(self, limit: int, visibility_s: float | None) -> list[QueueMessage]:
         with self._transaction() as cursor:
             execute(cursor, "lock_receiving", queue_id=self._queue_id)
-            returned = execute(cursor, "end_leases", queue_id=self._queue_id)
-            if returned:
-                self._bury(cursor, [row[0] for row in returned])
+            ended = execute(cursor, "end_leases", queue_id=self._queue_id)
+            if ended:
+                self._return(cursor, ended)
             rows = execute(
                 cursor,
                 "pick",
@@ -256,10 +247,20 @@ class PostgresQueue:
             )
         if rows:
             self._first_id = rows[0][-1]
-        return [_message(row, fifo=self.fifo) for row in rows]
+        return [message_of(row[:-1], fifo=self.fifo) for row in rows]
 
-    def _bury(self, cursor: psycopg.Cursor[Row], ids: list[int]) -> None:
-        """Move those of the ids that were received too often to the dead-letter queue."""
+    def _return(self, cursor: psycopg.Cursor[Row], ended: Sequence[Row]) -> None:
+        """Count the receives of ended leases; move what had its maximum to the dead letters."""
+        returned: list[int] = []
+        for received_at, ids in ended:
+            execute(
+                cursor,
+                "count_receive",
+                queue_id=self._queue_id,
+                received_at=received_at,
+                **span(ids),
+            )
+            returned += ids
         for (dead_letter_queue_id,) in execute(
             cursor, "dead_letter_queue", queue_id=self._queue_id
         ):
@@ -269,7 +270,7 @@ class PostgresQueue:
                 "move_exhausted",
                 queue_id=self._queue_id,
                 dead_letter_queue_id=dead_letter_queue_id,
-                ids=ids,
+                **span(sorted(returned)),
             )
 
     def _take_from_lease(
@@ -296,23 +297,6 @@ class PostgresQueue:
         elif taken:
             execute(cursor, "shrink_lease", lease_id=lease_id, ids=kept)
         return taken
-
-
-def _message(row: Row, *, fifo: bool) -> QueueMessage:
-    lease_id, position, message_id, body, attributes, group_id, deduplication_id, *times = row
-    sent_at, first_received_at, receive_count = times[:3]
-    return QueueMessage(
-        message_id=message_id,
-        receipt_handle=f"{lease_id}:{position}",
-        body=body,
-        attributes=_decode_attributes(attributes),
-        group_id=group_id,
-        deduplication_id=deduplication_id,
-        sequence_number=str(position) if fifo else None,
-        sent_at=sent_at,
-        first_received_at=first_received_at,
-        receive_count=receive_count,
-    )
 
 
 def _by_lease(

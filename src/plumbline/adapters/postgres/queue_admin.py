@@ -5,28 +5,21 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
 from uuid import UUID
 
-import msgspec
 import psycopg
 from psycopg.types.json import Jsonb
 
 from plumbline.adapters.postgres.database import Database
-from plumbline.adapters.postgres.queries import load
-from plumbline.adapters.postgres.queue import channel
+from plumbline.adapters.postgres.queue_statements import Row, channel, execute, message_of, span
 from plumbline.application.pipeline_message import DELIVERY_ATTRIBUTE, decode
 from plumbline.domain.delivery import UNATTRIBUTED, DeliveredReading, Receipt, Refusal, batch_of
+from plumbline.domain.reading import is_device_id
 from plumbline.errors import InvalidMessage, NotFound
 from plumbline.ports import QueueMessage
 
-_SQL = load("queue_admin.sql")
 _PURGE_CHUNK = 10_000
 _NEVER_STORED = datetime.min.replace(tzinfo=UTC)
-
-_decode_attributes = msgspec.json.Decoder(dict[str, str]).decode
-
-Row: TypeAlias = tuple[Any, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,36 +49,13 @@ class PostgresQueueAdmin:
             QueueUnavailable: The database cannot be reached.
         """
         with self._transaction() as cursor:
-            found = _execute(cursor, "find", name=queue)
+            found = execute(cursor, "find", name=queue)
             if not found:
                 msg = f"no queue {queue!r}"
                 raise NotFound(msg)
-            rows = _execute(cursor, "peek", queue_id=found[0][0], limit=limit)
-        return [
-            QueueMessage(
-                message_id=message_id,
-                receipt_handle="",
-                body=body,
-                attributes=_decode_attributes(attributes),
-                group_id=group_id,
-                deduplication_id=deduplication_id,
-                sequence_number=sequence_number,
-                sent_at=sent_at,
-                first_received_at=first_received_at,
-                receive_count=receive_count,
-            )
-            for (
-                message_id,
-                body,
-                attributes,
-                group_id,
-                deduplication_id,
-                sequence_number,
-                sent_at,
-                first_received_at,
-                receive_count,
-            ) in rows
-        ]
+            ((queue_id, fifo),) = found
+            rows = execute(cursor, "peek", queue_id=queue_id, limit=limit)
+        return [message_of(row, fifo=fifo) for row in rows]
 
     def redrive(self, dead_letter_queue: str, *, message_ids: Sequence[str] | None = None) -> int:
         """Move messages back to their source queue, in order, as never received.
@@ -103,9 +73,9 @@ class PostgresQueueAdmin:
         """
         with self._transaction() as cursor:
             queue_id, source_id = _find_source(cursor, dead_letter_queue)
-            _execute(cursor, "lock_receiving", queue_id=queue_id)
-            _execute(cursor, "lock_sending", queue_id=source_id)
-            _execute(
+            execute(cursor, "lock_receiving", queue_id=queue_id)
+            execute(cursor, "lock_sending", queue_id=source_id)
+            execute(
                 cursor,
                 "redrive",
                 queue_id=queue_id,
@@ -113,7 +83,7 @@ class PostgresQueueAdmin:
                 message_ids=_texts(message_ids),
             )
             moved = cursor.rowcount
-            _execute(cursor, "notify", channel=channel(source_id))
+            execute(cursor, "notify", channel=channel(source_id))
         return moved
 
     def purge(self, dead_letter_queue: str, *, message_ids: Sequence[str] | None = None) -> int:
@@ -136,19 +106,23 @@ class PostgresQueueAdmin:
         purged = 0
         while True:
             with self._transaction() as cursor:
-                _execute(cursor, "lock_purging")
+                execute(cursor, "lock_purging")
                 queue_id, _ = _find_source(cursor, dead_letter_queue)
-                _execute(cursor, "lock_receiving", queue_id=queue_id)
-                rows = _execute(
-                    cursor,
-                    "purge_chunk",
-                    queue_id=queue_id,
-                    message_ids=_texts(message_ids),
-                    limit=_PURGE_CHUNK,
-                )
-                _account(cursor, rows)
-            purged += len(rows)
-            if len(rows) < _PURGE_CHUNK:
+                execute(cursor, "lock_receiving", queue_id=queue_id)
+                ids = [
+                    row[0]
+                    for row in execute(
+                        cursor,
+                        "choose_purged",
+                        queue_id=queue_id,
+                        message_ids=_texts(message_ids),
+                        limit=_PURGE_CHUNK,
+                    )
+                ]
+                if ids:
+                    _account(cursor, execute(cursor, "purge", queue_id=queue_id, **span(ids)))
+            purged += len(ids)
+            if len(ids) < _PURGE_CHUNK:
                 return purged
 
     @contextmanager
@@ -158,17 +132,12 @@ class PostgresQueueAdmin:
             connection.transaction(),
             connection.cursor() as cursor,
         ):
-            _execute(cursor, "report_times_in_utc")
+            execute(cursor, "prepare_session")
             yield cursor
 
 
-def _execute(cursor: psycopg.Cursor[Row], statement: str, **parameters: object) -> list[Row]:
-    cursor.execute(_SQL[statement], parameters, prepare=False)
-    return cursor.fetchall() if cursor.description else []
-
-
 def _find_source(cursor: psycopg.Cursor[Row], name: str) -> tuple[int, int]:
-    found = _execute(cursor, "find_source", name=name)
+    found = execute(cursor, "find_source", name=name)
     if not found:
         msg = f"no dead-letter queue {name!r}"
         raise NotFound(msg)
@@ -186,7 +155,7 @@ def _account(cursor: psycopg.Cursor[Row], purged: Sequence[Row]) -> None:
     for row in purged:
         content = _content(row)
         if isinstance(content, Receipt):
-            _execute(
+            execute(
                 cursor,
                 "record_receipt",
                 batch_id=content.batch_id,
@@ -195,7 +164,7 @@ def _account(cursor: psycopg.Cursor[Row], purged: Sequence[Row]) -> None:
             )
         elif content is not None:
             deliveries[content.delivery_id] = content
-    settled = _execute(
+    settled = execute(
         cursor,
         "settle",
         delivery_ids=list(deliveries),
@@ -207,24 +176,12 @@ def _account(cursor: psycopg.Cursor[Row], purged: Sequence[Row]) -> None:
         batches[batch_of(delivery_id)][deliveries[delivery_id].device_id] += 1
     for batch_id, devices in batches.items():
         counts = {device: {"discarded": count} for device, count in devices.items()}
-        _execute(cursor, "record_discarded", batch_id=batch_id, counts=Jsonb(counts))
+        execute(cursor, "record_discarded", batch_id=batch_id, counts=Jsonb(counts))
 
 
 def _content(row: Row) -> _Delivery | Receipt | None:
     """Read a purged message as far as it can be read: some are here because they cannot be."""
-    message_id, body, attributes, group_id, sent_at = row
-    message = QueueMessage(
-        message_id=message_id,
-        receipt_handle="",
-        body=body,
-        attributes=_decode_attributes(attributes),
-        group_id=group_id,
-        deduplication_id=None,
-        sequence_number=None,
-        sent_at=sent_at,
-        first_received_at=sent_at,
-        receive_count=0,
-    )
+    message = message_of(row, fifo=False)
     try:
         content = decode(message)
     except InvalidMessage:
@@ -246,4 +203,6 @@ def _unreadable(message: QueueMessage) -> _Delivery | None:
         delivery_id = UUID(message.attributes[DELIVERY_ATTRIBUTE])
     except (KeyError, ValueError):
         return None
-    return _Delivery(delivery_id, message.group_id or UNATTRIBUTED, _NEVER_STORED)
+    group_id = message.group_id or UNATTRIBUTED
+    device_id = group_id if is_device_id(group_id) else UNATTRIBUTED
+    return _Delivery(delivery_id, device_id, _NEVER_STORED)

@@ -1,19 +1,21 @@
 """Stores batches of readings, refusals and receipts, each batch in one transaction."""
 
-from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC
+from collections.abc import Sequence
 from uuid import UUID
 
 import psycopg
 
 from plumbline.adapters.postgres.database import Database
 from plumbline.adapters.postgres.partitions import (
-    KeptDays,
     is_missing_partition,
     provide_partitions,
+    utc_day,
 )
 from plumbline.adapters.postgres.persisting import (
     REFUSED,
+    D,
+    Insert,
+    accounted,
     insert_isolated,
     insert_outcomes,
     insert_readings,
@@ -65,9 +67,7 @@ class PostgresReadingStore:
                         return work.run(connection)
                 except REFUSED as error:
                     if is_missing_partition(error):
-                        kept = provide_partitions(connection, work.readings)
-                        if kept is not None:
-                            work.quarantine_days_without_place(kept)
+                        work.provide_places(connection)
                     elif work.isolate:
                         msg = "the database refuses a receipt"
                         raise InvalidMessage(msg) from error
@@ -88,17 +88,28 @@ class _Work:
         self.refusals = list(batch.refusals)
         self.isolate = False
 
-    def quarantine_days_without_place(self, kept: KeptDays) -> None:
-        """Turn the readings of days that are not kept into refusals."""
+    def provide_places(self, connection: psycopg.Connection) -> None:
+        """Create the partitions that are missing; what gets none becomes a refusal.
+
+        A day without partition may have had one that retention dropped: what was accounted for
+        then is only repeated now.
+        """
+        provision = provide_partitions(connection, self.readings)
+        without_place = [
+            d.delivery_id
+            for d in self.readings
+            if utc_day(d.reading.observed_at) in provision.missing
+        ]
+        repeated = accounted(connection, without_place)
         placed = []
         for delivered in self.readings:
-            day = delivered.reading.observed_at.astimezone(UTC).date()
-            if day < kept.oldest:
-                self.refusals.append(_refusal(delivered, Reason.TIMESTAMP_TOO_OLD))
-            elif day > kept.newest:
-                self.refusals.append(_refusal(delivered, Reason.TIMESTAMP_IN_FUTURE))
-            else:
+            reason = provision.refused.get(utc_day(delivered.reading.observed_at))
+            if delivered.delivery_id in repeated:
+                continue
+            if reason is None:
                 placed.append(delivered)
+            else:
+                self.refusals.append(_refusal(delivered, reason))
         self.readings = placed
 
     def run(self, connection: psycopg.Connection) -> PersistOutcome:
@@ -111,12 +122,12 @@ class _Work:
         if self._receipts:
             insert_receipts(connection, self._receipts)
         batches = tally(
-            [
-                *((d.delivery_id, d.reading.device_id, Outcome.STORED) for d in stored),
-                *((d.delivery_id, d.reading.device_id, Outcome.DUPLICATE) for d in duplicates),
-                *((d.delivery_id, d.reading.device_id, Outcome.CONFLICT) for d in conflicts),
-                *((r.delivery_id, r.device_id, Outcome.QUARANTINED) for r in quarantined),
-            ]
+            {
+                Outcome.STORED: ((d.delivery_id, d.reading.device_id) for d in stored),
+                Outcome.DUPLICATE: ((d.delivery_id, d.reading.device_id) for d in duplicates),
+                Outcome.CONFLICT: ((d.delivery_id, d.reading.device_id) for d in conflicts),
+                Outcome.QUARANTINED: ((r.delivery_id, r.device_id) for r in quarantined),
+            }
         )
         if batches:
             insert_outcomes(connection, batches)
@@ -129,3 +140,52 @@ class _Work:
             repeated=self._received - new - len(rejected),
             rejected=rejected,
         )
+
+    def _store_readings(
+        self, connection: psycopg.Connection, rejected: dict[UUID, str]
+    ) -> tuple[list[DeliveredReading], list[DeliveredReading], list[DeliveredReading]]:
+        """Return the readings that are stored, duplicates and conflicts by this transaction."""
+        inserted = self._insert(connection, self.readings, insert_readings, rejected)
+        if len(inserted) == len(self.readings):
+            return self.readings, [], []
+        stored = [d for d in self.readings if d.delivery_id in inserted]
+        taken = [
+            d
+            for d in self.readings
+            if d.delivery_id not in inserted and d.delivery_id not in rejected
+        ]
+        duplicates, conflicts = record_taken(connection, taken) if taken else ([], [])
+        return stored, duplicates, conflicts
+
+    def _store_refusals(
+        self, connection: psycopg.Connection, rejected: dict[UUID, str]
+    ) -> list[Refusal]:
+        """Return the refusals that are quarantined by this transaction, one a delivery."""
+        new = self._insert(connection, self.refusals, insert_refusals, rejected)
+        return list({r.delivery_id: r for r in self.refusals if r.delivery_id in new}.values())
+
+    def _insert(
+        self,
+        connection: psycopg.Connection,
+        rows: Sequence[D],
+        insert: Insert[D],
+        rejected: dict[UUID, str],
+    ) -> set[UUID]:
+        if not rows:
+            return set()
+        if self.isolate:
+            return insert_isolated(connection, rows, insert, rejected)
+        return insert(connection, rows)
+
+
+def _refusal(delivered: DeliveredReading, reason: Reason) -> Refusal:
+    reading = delivered.reading
+    return Refusal(
+        delivery_id=delivered.delivery_id,
+        device_id=reading.device_id,
+        topic=TELEMETRY_TOPIC.format(device_id=reading.device_id),
+        raw=encode_reading(reading).encode(),
+        reason=reason,
+        detail=format_time(reading.observed_at),
+        received_at=delivered.received_at,
+    )

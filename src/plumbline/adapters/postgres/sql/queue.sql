@@ -1,5 +1,9 @@
--- name: report_times_in_utc
-SET TIME ZONE 'UTC'
+-- name: prepare_session
+-- A queue's length changes faster than its statistics. Told an old length, the planner would rather
+-- collect a whole queue and sort it than read its first messages by the index; without bitmap scans
+-- it cannot. Nor may a wrong estimate start the compiler.
+SELECT set_config('TimeZone', 'UTC', false), set_config('enable_bitmapscan', 'off', false),
+    set_config('jit', 'off', false)
 
 -- name: find
 SELECT queue_id, fifo FROM queue WHERE name = %(name)s
@@ -57,29 +61,36 @@ WHERE deduplication_id IN (SELECT deduplication_id FROM fresh)
 ORDER BY position
 
 -- name: forget_deduplication
--- Removes the oldest ids that are past their five minutes.
-DELETE FROM queue_deduplication
-WHERE ctid = ANY (ARRAY(
-    SELECT ctid FROM queue_deduplication
-    WHERE queue_id = %(queue_id)s AND sent_at <= statement_timestamp() - interval '5 minutes'
-    ORDER BY sent_at LIMIT %(limit)s))
+-- Removes the oldest ids that are past their five minutes. The search starts where the last one
+-- ended, not at the index entries of what has been removed.
+WITH forgotten AS (
+    DELETE FROM queue_deduplication
+    WHERE ctid = ANY (ARRAY(
+        SELECT ctid FROM queue_deduplication
+        WHERE queue_id = %(queue_id)s AND sent_at >= %(since)s
+            AND sent_at <= statement_timestamp() - interval '5 minutes'
+        ORDER BY sent_at LIMIT %(limit)s))
+    RETURNING sent_at
+)
+SELECT count(*), coalesce(max(sent_at), %(since)s) FROM forgotten
 
 -- name: notify
 SELECT pg_notify(%(channel)s, '')
 
 -- name: end_leases
--- Closes the leases whose time is up and counts the receive for what is left of them.
-WITH ended AS (
-    DELETE FROM queue_lease
-    WHERE queue_id = %(queue_id)s AND visible_at <= clock_timestamp()
-    RETURNING received_at, message_ids
-)
-UPDATE queue_message AS message
+-- Closes the leases whose time is up.
+DELETE FROM queue_lease
+WHERE queue_id = %(queue_id)s AND visible_at <= clock_timestamp()
+RETURNING received_at, message_ids
+
+-- name: count_receive
+-- For what is left of an ended lease. Here and below the bounds keep the scan short, whatever the
+-- planner thinks of the list.
+UPDATE queue_message
 SET receive_count = receive_count + 1,
-    first_received_at = coalesce(first_received_at, returned.received_at)
-FROM (SELECT received_at, unnest(message_ids) AS id FROM ended) AS returned
-WHERE message.queue_id = %(queue_id)s AND message.id = returned.id
-RETURNING message.id
+    first_received_at = coalesce(first_received_at, %(received_at)s)
+WHERE queue_id = %(queue_id)s AND id BETWEEN %(first_id)s AND %(last_id)s
+    AND id = ANY (%(ids)b::bigint[])
 
 -- name: dead_letter_queue
 SELECT dead_letter_queue_id FROM queue
@@ -90,6 +101,7 @@ WHERE queue_id = %(queue_id)s AND max_receive_count IS NOT NULL
 WITH exhausted AS (
     DELETE FROM queue_message AS message USING queue
     WHERE queue.queue_id = %(queue_id)s AND message.queue_id = %(queue_id)s
+        AND message.id BETWEEN %(first_id)s AND %(last_id)s
         AND message.id = ANY (%(ids)b::bigint[])
         AND message.receive_count >= queue.max_receive_count
     RETURNING message.*
@@ -107,8 +119,13 @@ FROM exhausted ORDER BY id
 WITH leased AS MATERIALIZED (
     SELECT unnest(message_ids) AS id FROM queue_lease WHERE queue_id = %(queue_id)s
 ), busy AS MATERIALIZED (
-    SELECT DISTINCT group_id FROM queue_message
-    WHERE queue_id = %(queue_id)s AND id IN (SELECT id FROM leased) AND group_id IS NOT NULL
+    SELECT DISTINCT message.group_id
+    FROM leased, LATERAL (
+        SELECT group_id FROM queue_message
+        WHERE queue_id = %(queue_id)s AND id = leased.id
+        OFFSET 0  -- looked up one by one, never joined with the whole queue
+    ) AS message
+    WHERE %(fifo)s
 ), picked AS MATERIALIZED (
     SELECT * FROM queue_message
     WHERE queue_id = %(queue_id)s AND id >= %(first_id)s AND id NOT IN (SELECT id FROM leased)
@@ -151,7 +168,9 @@ SELECT queue_id, holder, received_at, clock_timestamp() + make_interval(secs => 
 FROM queue_lease WHERE lease_id = %(lease_id)s
 
 -- name: delete_messages
-DELETE FROM queue_message WHERE queue_id = %(queue_id)s AND id = ANY (%(ids)b::bigint[])
+DELETE FROM queue_message
+WHERE queue_id = %(queue_id)s AND id BETWEEN %(first_id)s AND %(last_id)s
+    AND id = ANY (%(ids)b::bigint[])
 
 -- name: release
 UPDATE queue_lease SET visible_at = clock_timestamp()
@@ -169,3 +188,85 @@ SELECT messages - in_flight, in_flight,
     (SELECT extract(epoch FROM clock_timestamp() - sent_at)::double precision
      FROM queue_message WHERE queue_id = %(queue_id)s ORDER BY id LIMIT 1)
 FROM leased, waiting
+
+-- name: find_source
+-- A dead-letter queue and the queue whose messages it takes.
+SELECT dlq.queue_id, source.queue_id
+FROM queue dlq JOIN queue source ON source.dead_letter_queue_id = dlq.queue_id
+WHERE dlq.name = %(name)s
+
+-- name: lock_purging
+-- One purge at a time: two that delete copies of one delivery would each leave it to the other.
+SELECT pg_advisory_xact_lock(hashtext('queue_purge'))
+
+-- name: peek
+-- The columns of pick, without a lease.
+SELECT '', id, message_id::text, body, attributes::text, group_id, deduplication_id,
+    sent_at, coalesce(first_received_at, sent_at), receive_count
+FROM queue_message WHERE queue_id = %(queue_id)s
+ORDER BY id LIMIT %(limit)s
+
+-- name: redrive
+-- In order, as new messages of their old queue; no consumer may have them in flight.
+WITH moved AS (
+    DELETE FROM queue_message
+    WHERE queue_id = %(queue_id)s
+        AND (%(message_ids)s::text[] IS NULL OR message_id::text = ANY (%(message_ids)s::text[]))
+        AND id NOT IN (
+            SELECT unnest(message_ids) FROM queue_lease
+            WHERE queue_id = %(queue_id)s AND visible_at > clock_timestamp())
+    RETURNING *
+)
+INSERT INTO queue_message
+    (queue_id, message_id, sent_at, group_id, deduplication_id, attributes, body)
+SELECT %(source_id)s, message_id, sent_at, group_id, deduplication_id, attributes, body
+FROM moved ORDER BY id
+
+-- name: choose_purged
+-- What no consumer has in flight.
+SELECT id FROM queue_message
+WHERE queue_id = %(queue_id)s
+    AND (%(message_ids)s::text[] IS NULL OR message_id::text = ANY (%(message_ids)s::text[]))
+    AND id NOT IN (
+        SELECT unnest(message_ids) FROM queue_lease
+        WHERE queue_id = %(queue_id)s AND visible_at > clock_timestamp())
+ORDER BY id LIMIT %(limit)s
+
+-- name: purge
+-- Returns the columns of pick, without a lease.
+DELETE FROM queue_message
+WHERE queue_id = %(queue_id)s AND id BETWEEN %(first_id)s AND %(last_id)s
+    AND id = ANY (%(ids)b::bigint[])
+RETURNING '', id, message_id::text, body, attributes::text, group_id, deduplication_id,
+    sent_at, coalesce(first_received_at, sent_at), receive_count
+
+-- name: settle
+-- Settles the deliveries that have no outcome, so that none can get a second one. A delivery of
+-- which another message is in a queue is left to that message.
+INSERT INTO settled_delivery (delivery_id)
+SELECT purged.delivery_id
+FROM unnest(%(delivery_ids)s::uuid[], %(device_ids)s::text[], %(observed)s::timestamptz[])
+    AS purged (delivery_id, device_id, observed_at)
+WHERE NOT EXISTS (
+        SELECT FROM accounted_delivery AS known WHERE known.delivery_id = purged.delivery_id)
+    AND NOT EXISTS (
+        SELECT FROM sensor_data AS stored
+        WHERE stored.device_id = purged.device_id AND stored."timestamp" = purged.observed_at
+            AND stored.delivery_id = purged.delivery_id)
+    AND NOT EXISTS (
+        SELECT FROM queue_message AS copy
+        WHERE copy.attributes->>'delivery' = purged.delivery_id::text)
+ON CONFLICT DO NOTHING
+RETURNING delivery_id
+
+-- name: record_discarded
+INSERT INTO ledger_entry (batch_id, kind, counts)
+VALUES (%(batch_id)s, 'outcome', %(counts)s::jsonb)
+
+-- name: record_receipt
+-- A receipt is the account itself: it is entered, not discarded. See 0001_initial.sql for batches
+-- already folded.
+INSERT INTO ledger_entry (batch_id, kind, messages, counts)
+SELECT %(batch_id)s, 'receipt', %(messages)s, %(counts)s::jsonb
+WHERE NOT EXISTS (SELECT FROM ledger_folded WHERE batch_id = %(batch_id)s)
+ON CONFLICT DO NOTHING

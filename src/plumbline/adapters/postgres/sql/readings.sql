@@ -94,7 +94,7 @@ ON CONFLICT (delivery_id, part) DO NOTHING
 -- A receipt that comes again counts once, also after its batch was folded.
 INSERT INTO ledger_entry (batch_id, kind, messages, counts)
 SELECT i.batch_id, 'receipt', i.messages, i.counts
-FROM unnest(%(batch_id)b::text[], %(messages)b::int[], %(counts)b::jsonb[])
+FROM unnest(%(batch_id)b::text[], %(messages)b::int[], %(counts)b::json[])
     AS i (batch_id, messages, counts)
 WHERE NOT EXISTS (SELECT FROM ledger_folded f WHERE f.batch_id = i.batch_id)
 ON CONFLICT (batch_id) WHERE kind = 'receipt' DO NOTHING
@@ -102,4 +102,4 @@ ON CONFLICT (batch_id) WHERE kind = 'receipt' DO NOTHING
 -- name: insert_outcomes
 INSERT INTO ledger_entry (batch_id, kind, counts)
 SELECT i.batch_id, 'outcome', i.counts
-FROM unnest(%(batch_id)b::text[], %(counts)b::jsonb[]) AS i (batch_id, counts)
+FROM unnest(%(batch_id)b::text[], %(counts)b::json[]) AS i (batch_id, counts)

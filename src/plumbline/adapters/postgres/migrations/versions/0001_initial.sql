@@ -176,7 +176,7 @@ CREATE TABLE ledger_entry (
     batch_id    char(24)    NOT NULL,
     kind        text        NOT NULL CHECK (kind IN ('receipt', 'outcome')),
     messages    integer,
-    counts      jsonb       NOT NULL,
+    counts      json        NOT NULL,
     recorded_at timestamptz NOT NULL DEFAULT now()
 );
 CREATE UNIQUE INDEX idx_ledger_receipt ON ledger_entry (batch_id) WHERE kind = 'receipt';

@@ -1,0 +1,68 @@
+"""Refused messages, read again."""
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from plumbline.application.intake import Intake
+from plumbline.domain.quarantine import QuarantinedMessage
+from plumbline.errors import QueueUnavailable
+from plumbline.ports import BrokerMessage
+
+
+class Quarantine(Protocol):
+    """Where refused messages are kept."""
+
+    def take_for_replay(
+        self, entry_ids: Sequence[int]
+    ) -> AbstractContextManager[list[QuarantinedMessage]]:
+        """Yield entries that were not replayed yet; mark them when the block ends well."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ReplayReport:
+    """What a replay did.
+
+    Attributes:
+        readings: Entries that became readings.
+        refused: Entries that were refused again, as new entries.
+        skipped: Entries that were replayed before, or whose bytes are not complete.
+    """
+
+    readings: int
+    refused: int
+    skipped: int
+
+
+class Replay:
+    """Sends refused messages through the pipeline as if they came now."""
+
+    def __init__(self, quarantine: Quarantine, intake: Intake) -> None:
+        self._quarantine = quarantine
+        self._intake = intake
+
+    def run(self, entry_ids: Sequence[int]) -> ReplayReport:
+        """Replay entries, as new deliveries; their times are judged by when they first came.
+
+        Raises:
+            NotFound: An entry does not exist; nothing was replayed.
+            QueueUnavailable, StoreUnavailable: Run again; what was sent twice is a duplicate.
+        """
+        with self._quarantine.take_for_replay(entry_ids) as taken:
+            if not taken:
+                return ReplayReport(0, 0, len(entry_ids))
+            messages = [
+                BrokerMessage(one.entry.topic, one.raw, 0, one.entry.received_at) for one in taken
+            ]
+            only = {
+                index: one.entry.item
+                for index, one in enumerate(taken)
+                if one.entry.item is not None
+            }
+            accepted = self._intake.accept(messages, only)
+            if accepted.held:
+                msg = f"the queue did not accept {len(accepted.held)} of {len(taken)} messages"
+                raise QueueUnavailable(msg)
+        return ReplayReport(accepted.readings, accepted.refusals, len(set(entry_ids)) - len(taken))

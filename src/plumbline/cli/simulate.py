@@ -1,0 +1,94 @@
+"""`plumbline simulate` and `plumbline verify`: devices with a known truth."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from plumbline.cli.duration import Duration
+from plumbline.cli.output import print_json
+from plumbline.cli.system import data_dir_option, database_url, json_option, require_running
+from plumbline.local.device_credentials import devices_of
+from plumbline.simulator.config import SimulationConfig
+from plumbline.simulator.faults import Faults
+from plumbline.simulator.scenarios import MIXED, SCENARIO_NAMES
+
+_FRACTION = click.FloatRange(0.0, 1.0)
+
+
+@click.command()
+@click.option("--devices", default=20, show_default=True, type=click.IntRange(1, 100_000))
+@click.option("--interval", default="5s", show_default=True, type=Duration(0.002))
+@click.option("--duration", type=Duration(0.1), help="How long; else until stopped.")
+@click.option("--count", type=click.IntRange(1), help="Readings of all devices together.")
+@click.option("--at-once", is_flag=True, help="As fast as possible; needs --count.")
+@click.option(
+    "--scenario", default=MIXED, show_default=True, type=click.Choice(list(SCENARIO_NAMES))
+)
+@click.option("--seed", default=1, show_default=True, help="Same seed, same truth and faults.")
+@click.option("--prefix", default="sim", show_default=True, help="Device ids are PREFIX-0001 …")
+@click.option(
+    "--truth",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the truth there, for `plumbline verify`.",
+)
+@click.option("--duplicates", default=0.0, type=_FRACTION, help="Fraction published twice.")
+@click.option("--late", default=0.0, type=_FRACTION, help="Fraction held back for long.")
+@click.option("--out-of-order", default=0.0, type=_FRACTION, help="Fraction held back shortly.")
+@click.option("--malformed", default=0.0, type=_FRACTION, help="Fraction followed by garbage.")
+@click.option("--disconnects", default=0.0, type=_FRACTION, help="Fraction that cuts the line.")
+@data_dir_option
+def simulate(  # noqa: PLR0913 - one parameter an option
+    *,
+    devices: int,
+    interval: float,
+    duration: float | None,
+    count: int | None,
+    at_once: bool,
+    scenario: str,
+    seed: int,
+    prefix: str,
+    truth: Path | None,
+    data_dir: Path,
+    **faults: float,
+) -> None:
+    """Register simulated devices and let them publish to the running system."""
+    from plumbline.simulator.fleet import run_simulation  # noqa: PLC0415 - loads the MQTT client
+
+    endpoints = require_running(data_dir)
+    config = SimulationConfig(
+        url=endpoints.mqtt_url,
+        scenario=scenario,
+        seed=seed,
+        interval_s=interval,
+        count=count,
+        duration_s=duration,
+        at_once=at_once,
+        faults=Faults(**faults),
+    )
+    ids = [f"{prefix}-{number:04d}" for number in range(1, devices + 1)]
+    passwords = devices_of(data_dir, database_url(data_dir)).add_many(ids, rotate=True)
+    run_simulation(config, {new.username: new.password for new in passwords}, truth)
+
+
+@click.command()
+@click.option(
+    "--truth",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="As `plumbline simulate` wrote it.",
+)
+@data_dir_option
+@json_option
+@click.pass_context
+def verify(ctx: click.Context, truth: Path, data_dir: Path, *, as_json: bool) -> None:
+    """Compare the truth with the database, exactly; exit 1 where they differ."""
+    from plumbline.simulator.verify import verify as compare  # noqa: PLC0415 - loads psycopg
+
+    report = compare(truth, database_url(data_dir))
+    if as_json:
+        data: dict[str, Any] = report.as_dict()
+        print_json(data)
+    else:
+        click.echo(str(report))
+    ctx.exit(0 if report.ok else 1)

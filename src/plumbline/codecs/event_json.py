@@ -1,0 +1,199 @@
+"""Strict JSON of a network server's events, and typed access to their members."""
+
+import base64
+import binascii
+import json
+import math
+import re
+from datetime import UTC, datetime
+from typing import Any, NoReturn
+
+from plumbline.domain.reason import Reason
+from plumbline.errors import InvalidPayload
+
+MAX_EVENT_BYTES = 65_536
+"""An event of twenty gateways with a decoded object is a quarter of it."""
+
+_RFC3339 = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
+    r"([Zz]|[+-][0-9]{2}:[0-9]{2})",
+    re.ASCII,
+)
+_EUI = re.compile(r"[0-9A-Fa-f]{16}", re.ASCII)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        raise InvalidPayload(Reason.DUPLICATE_KEY)
+    return members
+
+
+def _finite(digits: str) -> float:
+    value = float(digits)
+    if math.isinf(value):
+        msg = "a number beyond the range of a double"
+        raise ValueError(msg)
+    return value
+
+
+def _no_constant(name: str) -> NoReturn:
+    msg = f"{name} is not JSON"
+    raise ValueError(msg)
+
+
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_object, parse_float=_finite, parse_constant=_no_constant
+)
+
+
+def parse_event(payload: bytes) -> dict[str, Any]:
+    """Parse the JSON object of one event.
+
+    Raises:
+        InvalidPayload: Empty, larger than MAX_EVENT_BYTES, not UTF-8, not strict JSON, no object.
+    """
+    if not payload:
+        raise InvalidPayload(Reason.EMPTY_PAYLOAD)
+    if len(payload) > MAX_EVENT_BYTES:
+        detail = f"{len(payload)} bytes, limit {MAX_EVENT_BYTES}"
+        raise InvalidPayload(Reason.PAYLOAD_TOO_LARGE, detail)
+    try:
+        event = _DECODER.decode(payload.decode())
+    except UnicodeDecodeError as error:
+        raise InvalidPayload(Reason.NOT_UTF8, f"byte {error.start}") from error
+    except RecursionError as error:
+        raise InvalidPayload(Reason.NESTED_TOO_DEEPLY) from error
+    except ValueError as error:  # also from the hooks, and integers of too many digits
+        raise InvalidPayload(Reason.INVALID_JSON, str(error).partition(";")[0]) from error
+    if type(event) is not dict:
+        raise InvalidPayload(Reason.NOT_AN_OBJECT, type(event).__name__)
+    return event
+
+
+def member(parent: dict[str, Any], name: str) -> dict[str, Any]:
+    """Return an object; empty where it is absent.
+
+    Raises:
+        InvalidPayload: It is something else.
+    """
+    value = parent.get(name)
+    if value is None:
+        return {}
+    if type(value) is not dict:
+        raise InvalidPayload(Reason.INVALID_FIELD, f"{name}: an object")
+    return value
+
+
+def has_path(parent: dict[str, Any], *names: str) -> bool:
+    """Tell whether a member stands at the path, whatever it is."""
+    value: object = parent
+    for name in names:
+        if not isinstance(value, dict) or name not in value:
+            return False
+        value = value[name]
+    return True
+
+
+def members(parent: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """Return an array of objects; empty where it is absent.
+
+    Raises:
+        InvalidPayload: It is something else.
+    """
+    value = parent.get(name)
+    if value is None:
+        return []
+    if type(value) is not list or any(type(item) is not dict for item in value):
+        raise InvalidPayload(Reason.INVALID_FIELD, f"{name}: an array of objects")
+    return value
+
+
+def text(parent: dict[str, Any], name: str) -> str:
+    """Return a string; empty where it is absent.
+
+    Raises:
+        InvalidPayload: It is something else, or PostgreSQL cannot store it.
+    """
+    value = parent.get(name)
+    if value is None:
+        return ""
+    if type(value) is not str:
+        raise InvalidPayload(Reason.INVALID_FIELD, f"{name}: a string")
+    if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
+        raise InvalidPayload(Reason.INVALID_TEXT, name)
+    return value
+
+
+def eui(parent: dict[str, Any], name: str) -> str:
+    """Return a DevEUI: 16 hexadecimal digits, in lower case.
+
+    Raises:
+        InvalidPayload: Missing, or something else.
+    """
+    value = text(parent, name)
+    if not value:
+        raise InvalidPayload(Reason.MISSING_FIELD, name)
+    if not _EUI.fullmatch(value):
+        raise InvalidPayload(Reason.INVALID_FIELD, f"{name}: 16 hexadecimal digits")
+    return value.lower()
+
+
+def counter(parent: dict[str, Any], name: str, maximum: int) -> int:
+    """Return a whole number; 0 where it is absent, as protobuf's JSON leaves zeros out.
+
+    Raises:
+        InvalidPayload: It is something else.
+    """
+    value = parent.get(name)
+    if value is None:
+        return 0
+    if type(value) is not int or not 0 <= value <= maximum:
+        raise InvalidPayload(Reason.INVALID_FIELD, f"{name}: a whole number, 0 to {maximum}")
+    return value
+
+
+def number(parent: dict[str, Any], name: str) -> float | None:
+    """Return a number; None where it is absent.
+
+    Raises:
+        InvalidPayload: It is something else.
+    """
+    value = parent.get(name)
+    if value is None:
+        return None
+    if type(value) not in (int, float):
+        raise InvalidPayload(Reason.INVALID_FIELD, f"{name}: a number")
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise InvalidPayload(Reason.INVALID_FIELD, f"{name}: out of range") from error
+
+
+def data(parent: dict[str, Any], name: str) -> bytes:
+    """Return bytes in base64; none where it is absent.
+
+    Raises:
+        InvalidPayload: It is something else.
+    """
+    try:
+        return base64.b64decode(text(parent, name), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidPayload(Reason.INVALID_FIELD, f"{name}: base64") from error
+
+
+def moment(parent: dict[str, Any], name: str) -> datetime | None:
+    """Return a time, aware UTC; None where it is absent. Digits beyond microseconds are cut.
+
+    Raises:
+        InvalidPayload: It is no RFC 3339 time with offset.
+    """
+    value = parent.get(name)
+    if value is None:
+        return None
+    if type(value) is str and _RFC3339.fullmatch(value):
+        try:
+            return datetime.fromisoformat(value.upper()).astimezone(UTC)
+        except (ValueError, OverflowError) as error:
+            raise InvalidPayload(Reason.INVALID_TIMESTAMP, f"{name}: no such moment") from error
+    raise InvalidPayload(Reason.INVALID_TIMESTAMP, f"{name}: RFC 3339 with offset")

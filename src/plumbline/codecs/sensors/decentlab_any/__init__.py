@@ -1,0 +1,1 @@
+"""Commands to any Decentlab sensor."""

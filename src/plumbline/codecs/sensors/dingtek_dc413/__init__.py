@@ -1,0 +1,1 @@
+"""Dingtek DC413: a level sensor that tells how it leans."""

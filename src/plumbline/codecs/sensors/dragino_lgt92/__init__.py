@@ -1,0 +1,1 @@
+"""Dragino LGT-92: a GPS tracker that sends roll and pitch."""

@@ -1,0 +1,1 @@
+"""Dragino TS01-LB and TS01-LS: roll and pitch."""

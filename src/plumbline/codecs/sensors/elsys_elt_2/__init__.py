@@ -1,0 +1,1 @@
+"""ELSYS ELT-2: acceleration, from which the tilt is computed."""

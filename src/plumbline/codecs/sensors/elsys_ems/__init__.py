@@ -1,0 +1,1 @@
+"""ELSYS EMS: acceleration, from which the tilt is computed."""

@@ -1,0 +1,1 @@
+"""ELSYS EMS Desk: acceleration, from which the tilt is computed."""

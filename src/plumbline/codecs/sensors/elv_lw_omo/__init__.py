@@ -1,0 +1,1 @@
+"""ELV-LW-OMO: orientation and motion."""

@@ -1,0 +1,1 @@
+"""Milesight EM310-TILT: angles of three axes."""

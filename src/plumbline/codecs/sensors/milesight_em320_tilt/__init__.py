@@ -1,0 +1,1 @@
+"""Milesight EM320-TILT: angles of three axes, relative to an initial position."""

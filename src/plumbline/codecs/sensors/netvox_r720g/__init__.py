@@ -1,0 +1,1 @@
+"""Netvox R720G: position, and angles of three axes in whole degrees."""

@@ -1,0 +1,1 @@
+"""RadioBridge RBS301-TILT: angle from the vertical in whole degrees."""

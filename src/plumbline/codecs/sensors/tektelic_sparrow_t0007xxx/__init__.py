@@ -1,0 +1,1 @@
+"""Tektelic SPARROW T0007xxx: acceleration, from which the tilt is computed."""

@@ -1,0 +1,1 @@
+"""PostgreSQL, Redis and Mosquitto as child processes with their own data directories."""

@@ -1,0 +1,267 @@
+"""The whole fleet: every device a real MQTT connection with its own credentials."""
+
+import asyncio
+import resource
+import signal
+import sys
+import threading
+from collections.abc import Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import token_hex
+from typing import Any, TextIO
+
+from plumbline.errors import ConfigurationError
+from plumbline.simulator.config import SimulationConfig
+from plumbline.simulator.connection import DeviceConnection
+from plumbline.simulator.device import Device, make_fleet
+from plumbline.simulator.faults import DISCONNECT
+from plumbline.simulator.noise import uniform
+from plumbline.simulator.plan import Publication, Schedule, backlog, plan
+from plumbline.simulator.progress import Show, progress
+from plumbline.simulator.summary import SimulationSummary
+from plumbline.simulator.truth_writer import FLUSH_EVERY_S, VERSION, TruthWriter
+
+DRAIN_TIMEOUT_S = 60.0
+"""How long the end of a run waits for the last acknowledgements."""
+
+STOP_TIMEOUT_S = 5.0
+"""The same, after the run was stopped."""
+
+LONGEST_BACKLOG_S = 50 * 86_400.0
+"""Span of the readings published at once, silences not counted; refused would be 90 days."""
+
+_KEEP_ALIVE_EVERY_S = 5.0
+_PHASE_STREAM = 301
+_SPARE_DESCRIPTORS = 64
+
+
+def run_simulation(
+    config: SimulationConfig,
+    credentials: Mapping[str, str],
+    truth_path: Path | None,
+    messages: TextIO | None = None,
+) -> SimulationSummary:
+    """Run a simulation to its end, or until SIGINT or SIGTERM.
+
+    Args:
+        config: What to simulate.
+        credentials: Password by device id; the order of the ids is the fleet's.
+        truth_path: The truth file, to which the run is appended; None writes none.
+        messages: Where the progress (if a terminal) and the summary go; stderr if None.
+
+    Raises:
+        ConfigurationError: A setting is wrong, or the broker refuses a device's credentials.
+        BrokerUnavailable: Some device could not connect for the first time.
+    """
+    messages = messages or sys.stderr
+
+    async def main() -> SimulationSummary:
+        stop = asyncio.Event()
+        with _stopping_by_signal(stop):
+            return await simulate(config, credentials, truth_path, messages, stop)
+
+    summary = asyncio.run(main())
+    messages.write(f"{summary}\n")
+    return summary
+
+
+async def simulate(
+    config: SimulationConfig,
+    credentials: Mapping[str, str],
+    truth_path: Path | None,
+    messages: TextIO,
+    stop: asyncio.Event,
+) -> SimulationSummary:
+    """Run a simulation to its end, or until ``stop`` is set; see `run_simulation`."""
+    if not credentials:
+        msg = "credentials: at least one device"
+        raise ConfigurationError(msg)
+    _allow_descriptors(len(credentials) + _SPARE_DESCRIPTORS)
+    with TruthWriter(truth_path) as truth, progress(config, messages) as show:
+        fleet = _Fleet(config, credentials, truth)
+        try:
+            await _first(fleet.connect(), stop.wait())
+            fleet.begin()
+            if not stop.is_set():
+                await _first(fleet.publish(), fleet.tick(show), stop.wait())
+            stopped = stop.is_set()
+            timeout_s = STOP_TIMEOUT_S if stopped else DRAIN_TIMEOUT_S
+            await _first(fleet.drained(), fleet.tick(show), timeout_s=timeout_s)
+        finally:
+            await fleet.close()
+        fleet.end(stopped=stopped)
+        show(fleet.summary, fleet.summary.elapsed_s)
+        return fleet.summary
+
+
+class _Fleet:
+    """The devices of one run."""
+
+    def __init__(
+        self, config: SimulationConfig, credentials: Mapping[str, str], truth: TruthWriter
+    ) -> None:
+        self.summary = SimulationSummary(devices=len(credentials))
+        self._config = config
+        self._truth = truth
+        self._run = token_hex(6)
+        self._loop = asyncio.get_running_loop()
+        endpoint = config.endpoint()
+        self._connections = [
+            DeviceConnection(device_id, password, endpoint, self._on_outcome)
+            for device_id, password in credentials.items()
+        ]
+        self._devices: list[Device] = []
+        self._started_ms = 0
+        self._started = 0.0  # the loop's clock, which nobody sets back
+        self._answered = 0.0
+
+    async def connect(self) -> None:
+        """Connect all."""
+        await asyncio.gather(*(connection.connect() for connection in self._connections))
+
+    def begin(self) -> None:
+        """Fix the start, make the devices, and write down what is true about them."""
+        config = self._config
+        now = datetime.now(UTC)
+        self._started_ms = int(now.timestamp() * 1000)
+        self._started = self._answered = self._loop.time()
+        epoch = config.epoch or now
+        ids = [connection.device_id for connection in self._connections]
+        self._devices = make_fleet(ids, config.scenario, config.seed, epoch)
+        self._truth.line(
+            "run",
+            run=self._run,
+            version=VERSION,
+            seed=config.seed,
+            scenario=config.scenario,
+            started_at=now,
+            epoch=epoch,
+            parameters=config.parameters(),
+        )
+        for device in self._devices:
+            self._truth.line("device", device=device.device_id, truth=device.describe())
+        self._truth.flush()
+
+    async def publish(self) -> None:
+        """Publish everything."""
+        pairs = zip(self._devices, self._connections, strict=True)
+        await asyncio.gather(
+            *(self._drive(index, *pair) for index, pair in enumerate(pairs)),
+        )
+
+    async def drained(self) -> None:
+        """Return when everything is acknowledged."""
+        await asyncio.gather(*(connection.drained() for connection in self._connections))
+
+    async def tick(self, show: Show) -> None:
+        """Do what is due by the clock, for ever."""
+        keep_alive_at = self._loop.time() + _KEEP_ALIVE_EVERY_S
+        while True:
+            await asyncio.sleep(FLUSH_EVERY_S)
+            self._truth.flush()
+            now = self._loop.time()
+            show(self.summary, now - self._started)
+            if now >= keep_alive_at:
+                keep_alive_at = now + _KEEP_ALIVE_EVERY_S
+                for connection in self._connections:
+                    connection.keep_alive()
+
+    async def close(self) -> None:
+        """Disconnect all."""
+        await asyncio.gather(*(connection.close() for connection in self._connections))
+
+    def end(self, *, stopped: bool) -> None:
+        """Write down what got no answer, and that the run ended in order."""
+        for connection in self._connections:
+            for publication in connection.unacknowledged():
+                self._record(publication, None)
+            self.summary.reconnects += max(0, connection.connections - 1)
+        self.summary.stopped = stopped
+        self.summary.elapsed_s = self._answered - self._started
+        self._truth.line(
+            "end", run=self._run, ended_at=datetime.now(UTC), summary=self.summary.as_dict()
+        )
+
+    async def _drive(self, index: int, device: Device, connection: DeviceConnection) -> None:
+        config = self._config
+        for turn in plan(device, self._schedule(index, device), config.faults):
+            if not config.at_once:
+                due = self._started + (turn.due_ms - self._started_ms) / 1000
+                await asyncio.sleep(max(0.0, due - self._loop.time()))
+            for publication in turn.publications:
+                await connection.publish(publication)
+                self.summary.add_published(publication)
+            if turn.disconnect:
+                self.summary.faults[DISCONNECT] += 1
+                connection.cut()
+
+    def _schedule(self, index: int, device: Device) -> Schedule:
+        config = self._config
+        step_ms = round(config.interval_s * 1000)
+        count = None
+        if config.count is not None:
+            every, rest = divmod(config.count, len(self._devices))
+            count = every + (index < rest)
+        if config.at_once and count is not None:
+            step_ms = min(step_ms, int(LONGEST_BACKLOG_S * 1000 / max(1, count)))
+            return backlog(device, count, step_ms, self._started_ms)
+        phase = uniform(device.seed, 0, _PHASE_STREAM)  # devices do not measure all together
+        until_ms = None
+        if config.duration_s is not None:
+            until_ms = self._started_ms + round(config.duration_s * 1000)
+        return Schedule(self._started_ms + int(phase * step_ms), step_ms, count, until_ms)
+
+    def _on_outcome(self, publication: Publication, code: int) -> None:
+        self._answered = self._loop.time()
+        self._record(publication, code)
+
+    def _record(self, publication: Publication, code: int | None) -> None:
+        self.summary.add_outcome(publication, code)
+        self._truth.publication(publication, code)
+
+
+async def _first(*work: Coroutine[Any, Any, object], timeout_s: float | None = None) -> None:
+    """Run together until one is done or the time is up; stop the others, raise its error."""
+    tasks = [asyncio.create_task(one) for one in work]
+    try:
+        done, _ = await asyncio.wait(tasks, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+    for task in done:
+        task.result()
+
+
+@contextmanager
+def _stopping_by_signal(stop: asyncio.Event) -> Iterator[None]:
+    """Set ``stop`` at SIGINT and SIGTERM; signals reach the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    signals = (signal.SIGINT, signal.SIGTERM)
+    for number in signals:
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield
+    finally:
+        for number in signals:
+            loop.remove_signal_handler(number)
+
+
+def _allow_descriptors(needed: int) -> None:
+    """Raise the soft limit of open files, where it is too low for that many connections.
+
+    Raises:
+        ConfigurationError: The hard limit is too low.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft >= needed or soft == resource.RLIM_INFINITY:
+        return
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        msg = f"devices: need {needed} open files, the hard limit is {hard}"
+        raise ConfigurationError(msg)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed, hard))

@@ -1,0 +1,201 @@
+"""Schedules and event sources of the local runtime, with a function and a queue in memory."""
+
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fake_broker import queue_messages
+from plumbline.errors import QueueUnavailable, StoreUnavailable
+from plumbline.lambdas.runtime import Context, Handler
+from plumbline.local.context import LocalContext
+from plumbline.local.event_source import EventSourceThread, retry_delay_s
+from plumbline.local.function_status import StatusFile, read_all
+from plumbline.local.schedule import ScheduleThread
+from plumbline.ports import OutgoingMessage, QueueDepth, QueueMessage, SendFailure
+from plumbline.topology import TOPOLOGY, EventSource, Schedule
+
+SOURCE = EventSource(
+    "q", "db1", 10, 0, 1, local_batch_size=4, local_window_s=0, local_concurrency=1
+)
+FUNCTION = TOPOLOGY.function("db1")
+
+
+class OneBatchQueue:
+    """Hands over one batch, then nothing; records what is done with it."""
+
+    name = "q"
+    fifo = False
+
+    def __init__(self, stop: threading.Event, batch: list[QueueMessage]) -> None:
+        self._stop = stop
+        self._batches = [batch]
+        self.deleted: list[str] = []
+        self.returned: dict[str, float] = {}
+        self.failures = 0
+
+    def receive(
+        self, max_messages: int, *, wait_s: float = 0.0, visibility_s: float | None = None
+    ) -> list[QueueMessage]:
+        del max_messages, wait_s, visibility_s
+        if self.failures:
+            self.failures -= 1
+            msg = "down"
+            raise QueueUnavailable(msg)
+        if self._batches:
+            return self._batches.pop()
+        self._stop.set()
+        return []
+
+    def delete(self, receipt_handles: Sequence[str]) -> list[str]:
+        self.deleted += receipt_handles
+        return []
+
+    def change_visibility(self, receipt_handles: Sequence[str], visibility_s: float) -> None:
+        self.returned |= dict.fromkeys(receipt_handles, visibility_s)
+
+    def send(self, messages: Sequence[OutgoingMessage]) -> list[SendFailure]:
+        raise NotImplementedError
+
+    def depth(self) -> QueueDepth:
+        raise NotImplementedError
+
+
+def batch(size: int) -> list[QueueMessage]:
+    return queue_messages([OutgoingMessage(f"body {n}", {"type": "reading"}) for n in range(size)])
+
+
+def run(handler: Handler, directory: Path, *, failures: int = 0) -> OneBatchQueue:
+    stop = threading.Event()
+    queue = OneBatchQueue(stop, batch(3))
+    queue.failures = failures
+    status = StatusFile(directory, "db1")
+    thread = EventSourceThread(
+        source=SOURCE, function=FUNCTION, handler=handler, queue=queue, status=status, stop=stop
+    )
+    thread.start()
+    thread.join(timeout=10)
+    assert not thread.is_alive()
+    return queue
+
+
+def answering(*failed: str) -> Handler:
+    def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
+        del event, context
+        return {"batchItemFailures": [{"itemIdentifier": name} for name in failed]}
+
+    return handler
+
+
+def test_what_the_function_did_not_return_is_deleted(tmp_path: Path) -> None:
+    queue = run(answering("m1"), tmp_path)
+    assert queue.deleted == ["r0", "r2"]
+    assert queue.returned == {"r1": retry_delay_s(1)}
+
+
+def test_a_failed_invocation_returns_the_whole_batch(tmp_path: Path) -> None:
+    def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
+        del event, context
+        msg = "the database is down"
+        raise StoreUnavailable(msg)
+
+    queue = run(handler, tmp_path)
+    assert queue.deleted == []
+    assert set(queue.returned) == {"r0", "r1", "r2"}
+    [status] = read_all(tmp_path)
+    assert (status.invocations, status.errors) == (1, 1)
+    assert status.last_error == "StoreUnavailable: the database is down"
+
+
+def test_the_event_is_the_one_that_lambda_makes(tmp_path: Path) -> None:
+    events: list[dict[str, Any]] = []
+
+    def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
+        assert context.get_remaining_time_in_millis() > 0
+        events.append(event)
+        return {"batchItemFailures": []}
+
+    run(handler, tmp_path)
+    [event] = events
+    record = event["Records"][0]
+    assert (record["messageId"], record["body"], record["eventSource"]) == (
+        "m0",
+        "body 0",
+        "aws:sqs",
+    )
+    assert record["messageAttributes"] == {"type": {"stringValue": "reading", "dataType": "String"}}
+    assert record["attributes"]["ApproximateReceiveCount"] == "1"
+
+
+def test_a_queue_that_is_down_is_asked_again(tmp_path: Path) -> None:
+    assert run(answering(), tmp_path, failures=1).deleted == ["r0", "r1", "r2"]
+
+
+def test_retries_back_off_and_stay_below_half_a_minute() -> None:
+    delays = [retry_delay_s(count) for count in range(1, 8)]
+    assert delays == sorted(delays)
+    assert delays[0] == pytest.approx(0.2)
+    assert delays[-1] == 30.0
+
+
+def run_schedule(handler: Callable[[], None], directory: Path, stop: threading.Event) -> None:
+    def lambda_handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
+        del event, context
+        handler()
+        return {}
+
+    schedule = Schedule("sync", "sync", period_s=300, local_period_s=0.01, max_retries=2)
+    thread = ScheduleThread(
+        schedule=schedule,
+        function=TOPOLOGY.function("sync"),
+        handler=lambda_handler,
+        period_s=0.01,
+        status=StatusFile(directory, "sync"),
+        stop=stop,
+        first_retry_s=0.01,
+    )
+    thread.start()
+    thread.join(timeout=10)
+    assert not thread.is_alive()
+
+
+def test_p5_2_a_failed_run_is_retried_up_to_its_limit(tmp_path: Path) -> None:
+    stop = threading.Event()
+    attempts = 0
+
+    def handler() -> None:
+        nonlocal attempts
+        attempts += 1
+        if attempts == 3:
+            stop.set()
+        msg = "down"
+        raise StoreUnavailable(msg)
+
+    run_schedule(handler, tmp_path, stop)
+    [status] = read_all(tmp_path)
+    assert (attempts, status.errors) == (3, 3)
+
+
+def test_a_run_that_succeeds_is_not_retried_and_comes_again(tmp_path: Path) -> None:
+    stop = threading.Event()
+    runs = 0
+
+    def handler() -> None:
+        nonlocal runs
+        runs += 1
+        if runs == 5:
+            stop.set()
+
+    run_schedule(handler, tmp_path, stop)
+    [status] = read_all(tmp_path)
+    assert (runs, status.invocations, status.errors) == (5, 5, 0)
+
+
+def test_a_stop_leaves_a_run_no_time() -> None:
+    stop = threading.Event()
+    context = LocalContext(FUNCTION, stop)
+    assert context.get_remaining_time_in_millis() > 100_000
+    stop.set()
+    assert context.get_remaining_time_in_millis() == 0

@@ -1,0 +1,77 @@
+"""What travels on the queues comes out as it went in; anything else is an invalid message."""
+
+import json
+from collections.abc import Iterable
+from uuid import uuid4
+
+import pytest
+
+from fake_broker import RECEIVED_AT, queue_messages
+from plumbline.application.pipeline_message import (
+    decode,
+    encode_delivered,
+    encode_receipt,
+    encode_refusal,
+)
+from plumbline.domain.delivery import DeliveredReading, Receipt, Refusal, batch_of, delivery_id
+from plumbline.domain.reading import Reading
+from plumbline.domain.reason import Reason
+from plumbline.errors import InvalidMessage
+from plumbline.ports import OutgoingMessage
+
+RECEIPT = Receipt("0123456789abcdef01234567", RECEIVED_AT, 2, {"a": 1, "": 1})
+REFUSAL = Refusal(uuid4(), "a", "tilt/a/telemetry", b"\0\xff", Reason.NOT_UTF8, "", RECEIVED_AT)
+
+
+def decoded(outgoing: Iterable[OutgoingMessage]) -> list[DeliveredReading | Refusal | Receipt]:
+    return [decode(message) for message in queue_messages(outgoing)]
+
+
+def test_each_kind_comes_out_as_it_went_in() -> None:
+    delivered = DeliveredReading(Reading("a", RECEIVED_AT, 1.5), uuid4(), RECEIVED_AT)
+    outgoing = [encode_delivered(delivered), *encode_refusal(REFUSAL), encode_receipt(RECEIPT)]
+    assert decoded(outgoing) == [delivered, REFUSAL, RECEIPT]
+
+
+def test_a_delivery_id_tells_its_batch() -> None:
+    assert batch_of(delivery_id(RECEIPT.batch_id, 2**32 - 1)) == RECEIPT.batch_id
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes"),
+    [
+        ("receipt", {"batch_id": "x" * 24}),
+        ("receipt", {"batch_id": "0" * 23}),
+        ("receipt", {"items": {"a\0": 1}}),
+        ("receipt", {"items": {"a": -1}}),
+        ("receipt", {"items": []}),
+        ("receipt", {"messages": None}),
+        ("refusal", {"device_id": "a b"}),
+        ("refusal", {"raw": "?"}),
+        ("refusal", {"reason": "bad_mood"}),
+        ("refusal", {"topic": "\0"}),
+        ("refusal", {"detail": "\ud800"}),
+        ("refusal", {"part": 1}),
+        ("refusal", {"received_at": "2026-01-18T10:30:00"}),
+    ],
+)
+def test_a_body_that_is_not_of_its_type_is_refused(kind: str, changes: dict[str, object]) -> None:
+    """One of them must not spoil the transaction of its neighbours."""
+    good = encode_receipt(RECEIPT) if kind == "receipt" else next(iter(encode_refusal(REFUSAL)))
+    body = json.dumps(json.loads(good.body) | changes)
+    with pytest.raises(InvalidMessage):
+        decoded([OutgoingMessage(body, good.attributes)])
+
+
+@pytest.mark.parametrize(
+    ("body", "attributes"),
+    [
+        ("[" * 100_000, {"type": "receipt"}),
+        ("{}", {"type": "riddle"}),
+        ("{}", {"type": "reading"}),
+        ("null", {"type": "refusal"}),
+    ],
+)
+def test_anything_else_is_refused(body: str, attributes: dict[str, str]) -> None:
+    with pytest.raises(InvalidMessage):
+        decoded([OutgoingMessage(body, attributes)])
