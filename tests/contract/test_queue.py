@@ -9,7 +9,8 @@ an id is forgotten after five minutes  the fake and PostgreSQL here, by moving t
 entries of a request that fail         ``tests/unit/test_sqs_queue.py``, with scripted answers
 throttling, lost answers               the same
 redrive by an operator                 the fake and PostgreSQL here; on AWS it is SQS's own
-an expired handle on a standard queue  nothing: SQS may delete by it, PostgreSQL does not
+an expired handle of a FIFO queue      the fake and PostgreSQL here; the emulator deletes by it
+an expired handle of a standard queue  nothing: SQS may delete by it, PostgreSQL does not
 its counts are approximate             nothing: ``depth`` is compared when all is at rest
 ====================================== =====================================================
 """
@@ -201,6 +202,7 @@ def test_visibility_can_be_extended(backend: Backend) -> None:
     assert bodies(queue.receive(1)) == ["one"]
 
 
+@only_movable_time
 def test_the_handle_of_an_ended_receive_deletes_nothing(backend: Backend) -> None:
     queue = backend.pair(fifo=True).queue
     queue.send([message("A", "one")])

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import pytest
 from psycopg import sql
 
+from plumbline.adapters.postgres.retention import PostgresRetention
 from plumbline.domain.reading import MAX_AGE
 from plumbline.errors import StoreUnavailable
 from plumbline.ports import PersistOutcome
@@ -161,10 +162,7 @@ def drop_with_own_connection(url: str) -> None:
         own.retention.drop_partitions(NOW)
 
 
-def test_dropping_gives_up_where_a_partition_stays_in_use(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("plumbline.adapters.postgres.retention._DROP_ATTEMPTS", 2)
+def test_dropping_gives_up_where_a_partition_stays_in_use(world: World) -> None:
     day = OLDEST_KEPT - timedelta(days=1)
     world.query("SELECT ensure_sensor_data_partition(%s)", day)
     with connect(world.url) as reader:
@@ -173,7 +171,7 @@ def test_dropping_gives_up_where_a_partition_stays_in_use(
             sql.SQL("SELECT * FROM {}").format(sql.Identifier(f"sensor_data_{day:%Y%m%d}"))
         )
         with pytest.raises(StoreUnavailable):
-            world.retention.drop_partitions(NOW)
+            PostgresRetention(world.database, drop_attempts=2).drop_partitions(NOW)
     assert world.retention.drop_partitions(NOW) == [day]
 
 

@@ -1,11 +1,11 @@
 """`DATA_DIR/endpoints.json`: how others reach the running system."""
 
 import json
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from plumbline.errors import ConfigurationError
+from plumbline.local.private_file import write_private
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,3 @@ def read_endpoints(data_dir: Path) -> Endpoints | None:
 def remove_endpoints(data_dir: Path) -> None:
     """Remove the file, if it is there."""
     (data_dir / "endpoints.json").unlink(missing_ok=True)
-
-
-def write_private(path: Path, text: str) -> None:
-    """Replace a file at once, readable by its owner alone."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
-    temporary.replace(path)

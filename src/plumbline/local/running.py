@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from plumbline.errors import ConfigurationError
-from plumbline.local.endpoints import write_private
+from plumbline.local.private_file import write_private
 
 _FILE = Path("secrets") / "worker-environment.json"
 

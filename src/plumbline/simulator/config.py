@@ -38,6 +38,7 @@ class SimulationConfig:
         faults: Fractions of the readings.
         epoch: The moment around which the scenarios' events happen; the start where None.
         ca_file: PEM file of the authority that signed the broker's certificate.
+        connect_timeout_s: How long the first connection of each device may take, seconds.
 
     Raises:
         ConfigurationError: One of them is out of its range, or they contradict each other.
@@ -53,6 +54,7 @@ class SimulationConfig:
     faults: Faults = field(default_factory=Faults)
     epoch: datetime | None = None
     ca_file: str | None = None
+    connect_timeout_s: float = 30.0
 
     def __post_init__(self) -> None:
         if self.scenario not in SCENARIO_NAMES:

@@ -28,9 +28,6 @@ WINDOW = 20
 KEEPALIVE_S = 60
 CONNACK_TIMEOUT_S = 10.0
 TCP_TIMEOUT_S = 5.0
-FIRST_CONNECTION_TIMEOUT_S = 30.0
-"""How long a device tries to connect for the first time; afterwards it never gives up."""
-
 _SHORTEST_WAIT_S = 0.1
 _LONGEST_WAIT_S = 5.0
 
@@ -68,14 +65,14 @@ class DeviceConnection:
         self._reconnecting: asyncio.Task[None] | None = None
         self._client = self._make_client(password)
 
-    async def connect(self) -> None:
-        """Connect for the first time.
+    async def connect(self, timeout_s: float) -> None:
+        """Connect for the first time; from then on the connection comes back by itself, always.
 
         Raises:
-            BrokerUnavailable: Not within `FIRST_CONNECTION_TIMEOUT_S`.
+            BrokerUnavailable: Not within that time.
             ConfigurationError: The broker refused the credentials all that time.
         """
-        deadline = self._loop.time() + FIRST_CONNECTION_TIMEOUT_S
+        deadline = self._loop.time() + timeout_s
         wait_s = _SHORTEST_WAIT_S
         while True:
             problem = await self._attempt()

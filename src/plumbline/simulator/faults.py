@@ -11,13 +11,13 @@ MALFORMED_FAULT = "malformed"
 DISCONNECT = "disconnect"
 
 LATE_READINGS = (10, 60)
-"""A late reading comes after this many later ones of its device (or at the end)."""
+"""A late reading is published when this many later ones were made (or at the end)."""
 
 OUT_OF_ORDER_READINGS = (1, 3)
-"""A reading out of order comes after this many later ones of its device (or at the end)."""
+"""A reading out of order is published when this many later ones were made (or at the end)."""
 
 DUPLICATE_READINGS = (0, 5)
-"""A duplicate comes after this many later readings of its device (or at the end)."""
+"""A duplicate is published when this many later readings were made (or at the end)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,11 @@ class Faults:
 
     Attributes:
         duplicates: Published a second time, byte for byte, soon after.
-        late: Held back behind 10 to 60 later readings.
-        out_of_order: Held back behind 1 to 3 later readings.
+        late: Held back until 10 to 60 later ones were made.
+        out_of_order: Held back until 1 to 3 later ones were made.
         malformed: Followed by a message that must be refused.
-        disconnects: Followed by the loss of the connection without a goodbye, before the
-            broker's acknowledgements are read.
+        disconnects: Followed by the loss of the connection without a goodbye; what is then
+            unacknowledged is sent again.
     """
 
     duplicates: float = 0.0

@@ -119,7 +119,8 @@ class _Fleet:
 
     async def connect(self) -> None:
         """Connect all."""
-        await asyncio.gather(*(connection.connect() for connection in self._connections))
+        timeout_s = self._config.connect_timeout_s
+        await asyncio.gather(*(one.connect(timeout_s) for one in self._connections))
 
     def begin(self) -> None:
         """Fix the start, make the devices, and write down what is true about them."""

@@ -74,19 +74,18 @@ class PasswordFile:
     Args:
         path: The file.
         service_passwords: Of Plumbline's own users, by name.
-        broker_pid: Returns the process to reload, or None where there is none yet, or where it
-            does not have the ingest session yet; whoever started it reloads it then.
+        reload_broker: Makes the broker read the file, where one runs; see ``reload``.
     """
 
     def __init__(
         self,
         path: Path,
         service_passwords: Mapping[str, str],
-        broker_pid: Callable[[], int | None],
+        reload_broker: Callable[[], None],
     ) -> None:
         self._path = path
         self._service_passwords = service_passwords
-        self._broker_pid = broker_pid
+        self._reload_broker = reload_broker
 
     def hash_password(self, password: str) -> str:
         """Return the password's hash in Mosquitto's format."""
@@ -97,9 +96,7 @@ class PasswordFile:
         services = {user: hash_password(word) for user, word in self._service_passwords.items()}
         with _locked(self._path.parent):
             write_password_file(self._path, {**current(), **services})
-        pid = self._broker_pid()
-        if pid is not None:
-            reload(pid)
+        self._reload_broker()
 
 
 @contextmanager

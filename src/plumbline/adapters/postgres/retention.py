@@ -25,7 +25,7 @@ _SQL = load("retention.sql")
 _DELIVERY_MEMORY = timedelta(days=30)
 
 # Each attempt waits half a second for its lock; writers get their turn between two.
-_DROP_ATTEMPTS = 20
+DROP_ATTEMPTS = 20
 _DROP_PAUSE_S = 0.2
 
 
@@ -41,10 +41,16 @@ class Pruned:
 
 
 class PostgresRetention:
-    """Creates and drops partitions and removes what is past its time; for one thread."""
+    """Creates and drops partitions and removes what is past its time; for one thread.
 
-    def __init__(self, database: Database) -> None:
+    Args:
+        database: Raises StoreUnavailable.
+        drop_attempts: How often to try for the lock on a partition that is in use.
+    """
+
+    def __init__(self, database: Database, drop_attempts: int = DROP_ATTEMPTS) -> None:
         self._database = database
+        self._drop_attempts = drop_attempts
 
     def ensure_partitions(self, now: datetime, *, days_back: int, days_ahead: int) -> list[date]:
         """Create the missing partitions around today (UTC) and return their days.
@@ -69,7 +75,7 @@ class PostgresRetention:
         with self._database.connection() as connection:
             expired = [day for day in partition_days(connection) if day < oldest]
             for day in expired:
-                _drop(connection, day)
+                self._drop(connection, day)
         return expired
 
     def prune(self, now: datetime) -> Pruned:
@@ -98,14 +104,13 @@ class PostgresRetention:
             batches_folded=PostgresLedger(self._database).fold(now),
         )
 
-
-def _drop(connection: psycopg.Connection, day: date) -> None:
-    for attempt in range(1, _DROP_ATTEMPTS + 1):
-        try:
-            drop_partition(connection, day)
-        except (pg.LockNotAvailable, pg.DeadlockDetected):
-            if attempt == _DROP_ATTEMPTS:
-                raise
-            time.sleep(_DROP_PAUSE_S)
-        else:
-            return
+    def _drop(self, connection: psycopg.Connection, day: date) -> None:
+        for attempt in range(1, self._drop_attempts + 1):
+            try:
+                drop_partition(connection, day)
+            except (pg.LockNotAvailable, pg.DeadlockDetected):
+                if attempt == self._drop_attempts:
+                    raise
+                time.sleep(_DROP_PAUSE_S)
+            else:
+                return

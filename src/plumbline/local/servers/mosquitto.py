@@ -1,9 +1,5 @@
 """Mosquitto as a child process, and the credentials that it knows."""
 
-import os
-import socket
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
@@ -17,6 +13,7 @@ from plumbline.adapters.mqtt.configuration import (
     Listener,
 )
 from plumbline.adapters.mqtt.credentials import PasswordFile
+from plumbline.local.reachable import broker_answers
 from plumbline.local.servers.binaries import find_program, require_version
 from plumbline.local.servers.passwords import password
 from plumbline.local.servers.privileges import Home, give
@@ -30,8 +27,6 @@ _PROGRAM = "mosquitto"
 _NAME = "mosquitto"
 _LOOPBACK = "127.0.0.1"
 _ANY = {"0.0.0.0": _LOOPBACK, "::": "::1"}  # noqa: S104 - compared with, not bound to
-_READY_TIMEOUT_S = 1.0
-_SESSION_TIMEOUT_S = 20
 
 
 class MosquittoServer(Server):
@@ -41,11 +36,11 @@ class MosquittoServer(Server):
         data_dir: The system's data directory.
         port: TCP port of the plain listener; 0 or None takes a free one and keeps it.
         tls_port: The same for the listener with TLS.
-        host: Address that both listen on; the plain one sends passwords in clear, so that any
-            other than loopback is for networks that are trusted.
+        host: Address that the TLS listener listens on.
+        plain_host: The plain one's; it takes passwords in clear, so that any other than loopback
+            is for networks that are trusted.
+        preferred: First choices for the two ports, where none is given.
         tls: Files of the TLS listener; without them there is none.
-        ingest_topics: Filters of the ingest session, which is opened before the broker counts as
-            ready the first time; without them it is not opened.
         options: Of the broker's configuration.
     """
 
@@ -56,17 +51,17 @@ class MosquittoServer(Server):
         tls_port: int | None = None,
         *,
         host: str = _LOOPBACK,
+        plain_host: str = _LOOPBACK,
+        preferred: tuple[int | None, int | None] = (None, None),
         tls: TlsFiles | None = None,
-        ingest_topics: str | None = None,
         options: BrokerOptions | None = None,
     ) -> None:
         super().__init__(_NAME, program=_PROGRAM, system_user="mosquitto", data_dir=data_dir)
-        self.host = host
-        self.port = self.choose_port(_NAME, port)
-        self.tls_port = self.choose_port(f"{_NAME}-tls", tls_port)
+        self.host = plain_host
+        self.tls_host = host
+        self.port = self.choose_port(_NAME, port, preferred[0])
+        self.tls_port = self.choose_port(f"{_NAME}-tls", tls_port, preferred[1])
         self._tls = tls
-        self._ingest_topics = ingest_topics
-        self._session_opened = False
         self._options = options or BrokerOptions()
 
     @property
@@ -82,7 +77,7 @@ class MosquittoServer(Server):
     @property
     def tls_url(self) -> str:
         """The TLS listener, without a user."""
-        return f"mqtts://{_url_host(self.host)}:{self.tls_port}"
+        return f"mqtts://{_url_host(self.tls_host)}:{self.tls_port}"
 
     def user_url(self, user: str) -> str:
         """Return the plain listener's URL as one of the service users."""
@@ -93,7 +88,7 @@ class MosquittoServer(Server):
         """Return the listeners."""
         listeners = [(self.host, self.port, "--mqtt-port")]
         if self._tls is not None:
-            listeners.append((self.host, self.tls_port, "--mqtts-port"))
+            listeners.append((self.tls_host, self.tls_port, "--mqtts-port"))
         return listeners
 
     def launch(self, home: Home) -> Launch:
@@ -107,7 +102,7 @@ class MosquittoServer(Server):
         self.write(home, "acl", configuration.access_rules())
         tls: list[Listener] = []
         if self._tls is not None:
-            tls = [Listener(self.host, self.tls_port)]
+            tls = [Listener(self.tls_host, self.tls_port)]
             self.write(home, "server.pem", self._tls.certificate_file.read_text("ascii"))
             self.write(home, "server-key.pem", self._tls.key_file.read_text("ascii"))
         state = home.directory / "state"
@@ -132,30 +127,8 @@ class MosquittoServer(Server):
         )
 
     def is_ready(self) -> bool:
-        """Return whether it listens and has the ingest session.
-
-        It listens only after it has read its queues back. The first time, this opens the session,
-        which takes part of a second; later the parsing function does so.
-        """
-        try:
-            address = (_ANY.get(self.host, self.host), self.port)
-            socket.create_connection(address, _READY_TIMEOUT_S).close()
-        except OSError:
-            return False
-        if self._ingest_topics is not None and not self._session_opened:
-            self._session_opened = self._open_session(self._ingest_topics)
-            return self._session_opened
-        return True
-
-    def _open_session(self, topics: str) -> bool:
-        # In a process of its own: the MQTT client is more than a supervisor should carry.
-        environment = {**os.environ, "BROKER_ENDPOINT": self.url, "MQTT_TOPIC": topics}
-        argv = [sys.executable, "-m", "plumbline.local.open_session"]
-        try:
-            result = subprocess.run(argv, check=False, env=environment, timeout=_SESSION_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            return False
-        return result.returncode == 0
+        """Return whether it listens, which it does after it has read its queues back."""
+        return broker_answers(self.plain_url)
 
     def _known_credentials(self) -> Mapping[str, str]:
         path = self.directory / "passwords"

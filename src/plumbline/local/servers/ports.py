@@ -44,7 +44,9 @@ def is_free(port: int, address: str = "127.0.0.1") -> bool:
     return True
 
 
-def remembered_port(data_dir: Path, name: str, *, still_ours: bool) -> int:
+def remembered_port(
+    data_dir: Path, name: str, *, still_ours: bool, preferred: int | None = None
+) -> int:
     """Return the port chosen for ``name`` before, or choose one and remember it.
 
     Args:
@@ -52,6 +54,7 @@ def remembered_port(data_dir: Path, name: str, *, still_ours: bool) -> int:
         name: Of the server.
         still_ours: A server of ours may be running there yet; else a port taken by a stranger
             is replaced.
+        preferred: The first choice, if it is free.
     """
     path = data_dir / _FILE
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -59,7 +62,7 @@ def remembered_port(data_dir: Path, name: str, *, still_ours: bool) -> int:
         fcntl.flock(file, fcntl.LOCK_EX)
         ports: dict[str, int] = json.loads(file.read() or "{}")
         if name not in ports or not (still_ours or is_free(ports[name])):
-            ports[name] = free_port()
+            ports[name] = preferred if preferred and is_free(preferred) else free_port()
             file.seek(0)
             file.truncate()
             json.dump(ports, file, indent=2)

@@ -45,6 +45,7 @@ class ManagedProcess(ABC):
         name: Unique among the processes of a system; also names it in logs.
         log_path: Gets its output; None leaves it our own standard error.
         requires: Names of what must have been ready once before the first start.
+        once: It runs to its end and is ready then, if its status is 0.
         stop_signal: Asks it to end in good order.
         stop_timeout_s: How long that may take before SIGKILL.
         death_signal: What it gets when we die.
@@ -56,6 +57,7 @@ class ManagedProcess(ABC):
         *,
         log_path: Path | None = None,
         requires: Sequence[str] = (),
+        once: bool = False,
         stop_signal: signal.Signals = signal.SIGTERM,
         stop_timeout_s: float = 8.0,
         death_signal: signal.Signals = signal.SIGTERM,
@@ -63,6 +65,7 @@ class ManagedProcess(ABC):
         self.name = name
         self.log_path = log_path
         self.requires = tuple(requires)
+        self.once = once
         self.stop_signal = stop_signal
         self.stop_timeout_s = stop_timeout_s
         self._death_signal = death_signal
@@ -76,8 +79,8 @@ class ManagedProcess(ABC):
     def is_ready(self) -> bool:
         """Return at once whether it serves."""
 
-    def start(self) -> None:
-        """Start it; it may take a while to be ready.
+    def start(self) -> int:
+        """Start it and return its process id; it may take a while to be ready.
 
         Raises:
             ConfigurationError: It cannot be started with these settings on this machine.
@@ -100,6 +103,7 @@ class ManagedProcess(ABC):
                 log.close()
             for descriptor in launch.descriptors:
                 os.close(descriptor)  # the process has its own
+        return self._child.pid
 
     @property
     def pid(self) -> int | None:
@@ -178,6 +182,7 @@ class ProcessSpec:
         env: All of its environment; None inherits ours.
         ready: Returns at once whether it serves; by default it does when it runs.
         requires: Names of what must have been ready once before the first start.
+        once: It runs to its end and is ready then, if its status is 0.
         log_path: Gets its output; None leaves it our own standard error.
         stop_signal: Asks it to end in good order.
         stop_timeout_s: How long that may take before SIGKILL.
@@ -188,6 +193,7 @@ class ProcessSpec:
     env: Mapping[str, str] | None = None
     ready: Callable[[], bool] = field(default=lambda: True)
     requires: Sequence[str] = ()
+    once: bool = False
     log_path: Path | None = None
     stop_signal: signal.Signals = signal.SIGTERM
     stop_timeout_s: float = 8.0
@@ -201,6 +207,7 @@ class WorkerProcess(ManagedProcess):
             spec.name,
             log_path=spec.log_path,
             requires=spec.requires,
+            once=spec.once,
             stop_signal=spec.stop_signal,
             stop_timeout_s=spec.stop_timeout_s,
         )

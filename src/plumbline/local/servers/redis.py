@@ -1,8 +1,8 @@
 """Redis as a child process."""
 
-import socket
 from pathlib import Path
 
+from plumbline.local.reachable import cache_answers
 from plumbline.local.servers.binaries import find_program, require_version
 from plumbline.local.servers.passwords import password
 from plumbline.local.servers.privileges import Home
@@ -12,7 +12,6 @@ from plumbline.local.servers.server import ENVIRONMENT, Server
 MINIMUM_VERSION = 7
 
 _HOST = "127.0.0.1"
-_READY_TIMEOUT_S = 1.0
 
 # The append-only file keeps sessions over a crash, but for their last second. Without eviction a
 # full cache refuses writes, which its writers survive, instead of signing people out.
@@ -76,18 +75,7 @@ class RedisServer(Server):
 
     def is_ready(self) -> bool:
         """Return whether it answers a PING; it does not while it loads its file."""
-        try:
-            with socket.create_connection((_HOST, self.port), _READY_TIMEOUT_S) as connection:
-                connection.sendall(f"AUTH {self._password}\r\nPING\r\n".encode())
-                answer = b""
-                while answer.count(b"\r\n") < 2:  # noqa: PLR2004 - one line a command
-                    received = connection.recv(256)
-                    if not received:
-                        return False
-                    answer += received
-        except OSError:
-            return False
-        return answer.endswith(b"+PONG\r\n")
+        return cache_answers(self.url)
 
 
 def _quoted(path: Path) -> str:

@@ -88,12 +88,18 @@ class Server(ManagedProcess):
         super().kill()
         self._end_leftovers()
 
-    def choose_port(self, name: str, port: int | None) -> int:
-        """Return the port; 0 or None takes the one remembered under that name, or a free one."""
+    def choose_port(self, name: str, port: int | None, preferred: int | None = None) -> int:
+        """Return the port; 0 or None takes the one remembered under that name, or a free one.
+
+        Args:
+            name: Unique in the data directory.
+            port: As asked for.
+            preferred: The first choice among the free ones.
+        """
         if port:
             return port
         running = bool(running_processes(self._program, self.directory))
-        return ports.remembered_port(self.data_dir, name, still_ours=running)
+        return ports.remembered_port(self.data_dir, name, still_ours=running, preferred=preferred)
 
     def write(self, home: Home, name: str, text: str) -> None:
         """Write a file of the server's own into its directory, mode 0600."""

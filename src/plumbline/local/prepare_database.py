@@ -1,4 +1,4 @@
-"""Makes the database ready: `python -m plumbline.local.prepare`. Settings: DATABASE_URL.
+"""Makes the database ready: `python -m plumbline.local.prepare_database`. Settings: DATABASE_URL.
 
 A process of its own: the migration tool is larger than all that runs afterwards.
 """

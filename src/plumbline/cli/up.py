@@ -1,0 +1,64 @@
+"""`plumbline up`: the whole system on this machine, in the foreground."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from plumbline.cli.duration import Duration
+from plumbline.cli.output import message
+from plumbline.cli.system import data_dir_option
+from plumbline.local.endpoints import Endpoints
+from plumbline.local.up import UpOptions, run
+
+_PORT = click.IntRange(1, 65_535)
+
+
+@click.command()
+@click.option("--demo", is_flag=True, help="Run 20 simulated devices, too.")
+@data_dir_option
+@click.option(
+    "--host", default="127.0.0.1", show_default=True, help="Address of the broker, with TLS."
+)
+@click.option(
+    "--mqtt-host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address of the broker without TLS: passwords pass in clear.",
+)
+@click.option("--portal-host", default="127.0.0.1", show_default=True)
+@click.option("--mqtt-port", type=_PORT, help="[default: 1883 or a free one, kept]")
+@click.option("--mqtts-port", type=_PORT, help="[default: 8883 or a free one, kept]")
+@click.option("--portal-port", type=_PORT, help="[default: 8080 or a free one, kept]")
+@click.option("--postgres-port", type=_PORT, help="[default: a free one, kept]")
+@click.option("--redis-port", type=_PORT, help="[default: a free one, kept]")
+@click.option(
+    "--ingest-every",
+    "ingest_every_s",
+    default="1s",
+    show_default=True,
+    type=Duration(0.5),
+    help="How often the broker is drained.",
+)
+@click.option(
+    "--sync-every",
+    "sync_every_s",
+    default="5s",
+    show_default=True,
+    type=Duration(0.5),
+    help="How often the cache is refreshed.",
+)
+@click.option("--broker-url", help="Use this broker: mqtts://plumbline-ingest:PASSWORD@HOST:PORT.")
+@click.option("--database-url", help="Use this PostgreSQL.")
+@click.option("--redis-url", help="Use this Redis.")
+def up(**given: Any) -> None:  # noqa: ANN401 - one argument an option
+    """Run the whole system until Ctrl-C or SIGTERM, in the foreground."""
+    options = UpOptions(**given)
+    run(options, lambda endpoints: _announce(options.data_dir, endpoints))
+
+
+def _announce(data_dir: Path, endpoints: Endpoints) -> None:
+    click.echo(f"portal    {endpoints.portal_url}")
+    click.echo(f"devices   {endpoints.mqtts_url}   (this machine: {endpoints.mqtt_url})")
+    click.echo(f"details   {data_dir / 'endpoints.json'}")
+    message("ready; Ctrl-C stops it. In a second terminal: plumbline status, plumbline ledger")

@@ -1,0 +1,59 @@
+"""Makes the broker ready for devices: `python -m plumbline.local.prepare_broker DATA_DIR [ID…]`.
+
+The broker keeps a session's messages only from when it knows the session, so the ingest session
+is opened first. Then the broker learns the devices of the registry. The IDs are those of the
+demonstration: they get new passwords, and the simulator its configuration.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from plumbline import bootstrap
+from plumbline.errors import PlumblineError
+from plumbline.local.device_credentials import devices_of
+from plumbline.local.private_file import write_private
+from plumbline.local.running import read_environment
+
+
+def prepare_broker(data_dir: Path, demo_ids: list[str]) -> None:
+    """Open the session, publish the devices, and register those of the demonstration.
+
+    Raises:
+        TransientError: Broker or database cannot serve.
+    """
+    environment = read_environment(data_dir)
+    broker = bootstrap.ingest_broker(environment["BROKER_ENDPOINT"])
+    for address in broker.addresses():
+        with broker.open(address):
+            pass
+    if not (data_dir / "mosquitto").exists():
+        return  # somebody else's broker
+    devices = devices_of(data_dir, environment["DATABASE_URL"])
+    if not demo_ids:
+        devices.publish()
+        return
+    passwords = {n.username: n.password for n in devices.add_many(demo_ids, rotate=True)}
+    path = data_dir / "demo" / "simulator.json"
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    config = {
+        "url": environment["PLUMBLINE_DEVICE_URL"],
+        "credentials": passwords,
+        "truth": str(path.with_name("truth.jsonl")),
+        "options": {"interval_s": 5.0},
+    }
+    write_private(path, json.dumps(config))
+
+
+def main() -> int:
+    """Prepare the broker; return 0, or 1 with the reason on standard error."""
+    try:
+        prepare_broker(Path(sys.argv[1]), sys.argv[2:])
+    except PlumblineError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,274 @@
+"""What only the queues on PostgreSQL have: restarts, dead consumers, plans, clean-up."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+
+import psutil
+import psycopg
+import pytest
+
+from plumbline.adapters.postgres.database import Database
+from plumbline.adapters.postgres.queue import PostgresQueue, declare_queues
+from plumbline.errors import ConfigurationError, NotFound, QueueUnavailable
+from plumbline.local.servers.postgres import PostgresServer
+from plumbline.ports import OutgoingMessage, QueueMessage
+from plumbline.topology import TOPOLOGY
+
+MakeQueue = Callable[..., PostgresQueue]
+
+
+@pytest.fixture
+def make_queue(database_url: str) -> Iterator[MakeQueue]:
+    """Yield a function that connects to a queue of the topology, already declared."""
+    with ExitStack() as stack:
+
+        def database() -> Database:
+            made = Database(database_url, QueueUnavailable)
+            stack.callback(made.close)
+            return made
+
+        def queue(
+            name: str = "distributing", *, fifo: bool = True, holder: str = ""
+        ) -> PostgresQueue:
+            return PostgresQueue(database(), name, fifo=fifo, holder=holder)
+
+        declare_queues(database(), TOPOLOGY.queues)
+        yield queue
+
+
+def messages(count: int, start: int = 0, groups: int = 1000) -> list[OutgoingMessage]:
+    return [
+        OutgoingMessage(str(n), {}, f"g{n % groups}", str(n)) for n in range(start, start + count)
+    ]
+
+
+def handles(received: list[QueueMessage]) -> list[str]:
+    return [message.receipt_handle for message in received]
+
+
+def test_a_waiting_consumer_outlives_the_server(
+    make_queue: MakeQueue, postgres_server: PostgresServer
+) -> None:
+    """It learns of the crash at once, and listens again as soon as it calls again."""
+    waiting, producer = make_queue(), make_queue()
+    producer.send(messages(1))
+    assert len(waiting.receive(1)) == 1
+    crashed = threading.Event()
+
+    def kill_later() -> None:
+        time.sleep(0.5)  # the consumer shall wait by then
+        postgres_server.kill()
+        crashed.set()
+
+    thread = threading.Thread(target=kill_later)
+    thread.start()
+    with pytest.raises(QueueUnavailable):
+        waiting.receive(10, wait_s=20)
+    assert crashed.wait(10)
+    thread.join()
+    with pytest.raises(QueueUnavailable):
+        producer.send(messages(1, 1))
+    postgres_server.start()
+    postgres_server.wait_ready(60)
+
+    received: list[QueueMessage] = []
+    thread = threading.Thread(target=lambda: received.extend(waiting.receive(10, wait_s=10)))
+    thread.start()
+    time.sleep(0.5)  # as above
+    sent_s = time.monotonic()
+    assert producer.send(messages(1, 1)) == []
+    thread.join(10)
+    assert time.monotonic() - sent_s < 0.5
+    assert [message.body for message in received] == ["1"]
+
+
+def test_what_a_dead_consumer_had_is_given_back_at_once(make_queue: MakeQueue) -> None:
+    dead, alive = make_queue(holder="worker.1"), make_queue(holder="worker.2")
+    alive.send(messages(4))
+    assert len(dead.receive(2)) == 2
+    assert len(alive.receive(1)) == 1
+    alive.release("worker.1")
+    again = alive.receive(10)
+    assert [(message.body, message.receive_count) for message in again] == [
+        ("0", 2),
+        ("1", 2),
+        ("3", 1),
+    ]
+
+
+def test_a_release_wakes_whoever_waits(make_queue: MakeQueue) -> None:
+    dead, waiting, operator = make_queue(holder="dead"), make_queue(), make_queue()
+    operator.send(messages(1))
+    dead.receive(1)
+    received: list[QueueMessage] = []
+    thread = threading.Thread(target=lambda: received.extend(waiting.receive(1, wait_s=10)))
+    thread.start()
+    time.sleep(0.5)  # the consumer shall wait by then
+    operator.release("dead")
+    thread.join(1)
+    assert [message.body for message in received] == ["0"]
+
+
+def rows_read(database_url: str, reader: PostgresQueue, action: Callable[[], object]) -> int:
+    """Return how many index entries and rows of the messages' table an action of a queue read."""
+
+    def read() -> int:
+        with reader._database.connection() as connection:  # noqa: SLF001 - its statistics are its session's
+            connection.execute("SELECT pg_stat_force_next_flush()")
+        with psycopg.connect(database_url) as connection:
+            row = connection.execute(
+                "SELECT pg_stat_clear_snapshot()::text, seq_tup_read + coalesce(idx_tup_fetch, 0)"
+                "  + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes i"
+                "     WHERE i.relid = t.relid)"
+                " FROM pg_stat_user_tables t WHERE relname = 'queue_message'"
+            ).fetchone()
+        assert row is not None
+        return int(row[1])
+
+    before = read()
+    action()
+    return read() - before
+
+
+@pytest.mark.parametrize("analyzed_when", ["never", "empty", "full of another queue's"])
+def test_a_receive_reads_only_what_it_takes(
+    make_queue: MakeQueue, database_url: str, analyzed_when: str
+) -> None:
+    """Whatever the statistics say: they are always those of another length."""
+    queue, other = make_queue(), make_queue("db1", fifo=False)
+    if analyzed_when == "full of another queue's":
+        other.send(messages(10_000))
+    if analyzed_when != "never":
+        with psycopg.connect(database_url, autocommit=True) as connection:
+            connection.execute("ANALYZE queue_message, queue_lease, queue_deduplication")
+    queue.send(messages(10_000))
+    in_flight = queue.receive(10)
+
+    def hop() -> None:
+        received = queue.receive(10)
+        assert len(received) == 10
+        assert queue.delete(handles(received)) == []
+
+    assert rows_read(database_url, queue, hop) < 300
+    assert queue.delete(handles(in_flight)) == []
+
+
+def test_a_receive_does_not_pass_what_was_deleted(make_queue: MakeQueue, database_url: str) -> None:
+    queue = make_queue("db1", fifo=False)
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("ALTER TABLE queue_message SET (autovacuum_enabled = off)")
+    queue.send(messages(10_000))
+    for _ in range(9):
+        assert queue.delete(handles(queue.receive(1000))) == []
+
+    assert rows_read(database_url, queue, lambda: queue.receive(10)) < 2500
+
+
+def test_old_deduplication_ids_are_removed_as_new_ones_come(
+    make_queue: MakeQueue, database_url: str
+) -> None:
+    queue = make_queue()
+    queue.send(messages(1000))
+
+    def remembered() -> int:
+        with psycopg.connect(database_url) as connection:
+            row = connection.execute("SELECT count(*) FROM queue_deduplication").fetchone()
+        assert row is not None
+        return int(row[0])
+
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE queue_deduplication SET sent_at = sent_at - interval '301 s'")
+    queue.send(messages(200, 1000))
+    assert remembered() == 1000 + 200 - 400
+    queue.send(messages(200, 2000))
+    queue.send(messages(200, 3000))
+    assert remembered() == 600
+    assert queue.forget_deduplication(10_000) == 0
+
+
+def test_senders_at_once_keep_the_order_of_their_groups(make_queue: MakeQueue) -> None:
+    """And a consumer that reads while they send misses nothing."""
+    senders = [make_queue() for _ in range(3)]
+    consumer = make_queue()
+    batches = 30
+
+    def send(number: int) -> None:
+        for batch in range(batches):
+            senders[number].send(
+                [
+                    OutgoingMessage(
+                        f"{number}.{batch * 20 + n}", {}, f"g{number}", f"{number}.{batch}.{n}"
+                    )
+                    for n in range(20)
+                ]
+            )
+
+    threads = [threading.Thread(target=send, args=[number]) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    seen: dict[str, list[int]] = {}
+    while received := consumer.receive(50, wait_s=2):
+        for message in received:
+            sender, _, number = message.body.partition(".")
+            seen.setdefault(sender, []).append(int(number))
+        assert consumer.delete(handles(received)) == []
+    for thread in threads:
+        thread.join()
+    assert seen == {str(number): list(range(batches * 20)) for number in range(3)}
+
+
+def test_declaring_again_updates_and_keeps_the_messages(
+    make_queue: MakeQueue, database_url: str
+) -> None:
+    queue = make_queue()
+    queue.send(messages(1))
+    database = Database(database_url, QueueUnavailable)
+    specs = [replace(TOPOLOGY.queues[0], local_visibility_timeout_s=7, max_receive_count=2)]
+    for _ in range(2):
+        declare_queues(database, specs)
+    with database.connection() as connection:
+        rows = connection.execute(
+            "SELECT q.name, q.visibility_timeout_s, q.max_receive_count, d.name"
+            " FROM queue q LEFT JOIN queue d ON d.queue_id = q.dead_letter_queue_id"
+            " ORDER BY q.queue_id"
+        ).fetchall()
+    database.close()
+    assert rows == [
+        ("distributing-dlq", 7, None, None),
+        ("distributing", 7, 2, "distributing-dlq"),
+        ("db1-dlq", 120, None, None),
+        ("db1", 120, 5, "db1-dlq"),
+    ]
+    assert [message.body for message in queue.receive(10)] == ["0"]
+
+
+def test_a_queue_that_is_not_declared_is_named(make_queue: MakeQueue) -> None:
+    with pytest.raises(NotFound, match="'nowhere'"):
+        make_queue("nowhere").receive(1)
+    with pytest.raises(ConfigurationError, match="'db1'"):
+        make_queue("db1", fifo=True).receive(1)
+
+
+@pytest.mark.parametrize("handle", ["", "x", "x:1", "00000000-0000-0000-0000-000000000000:1"])
+def test_a_handle_that_is_none_deletes_nothing(make_queue: MakeQueue, handle: str) -> None:
+    queue = make_queue()
+    queue.send(messages(1))
+    received = queue.receive(1)
+    assert queue.delete([handle, *handles(received)]) == [handle]
+
+
+def test_an_idle_consumer_costs_the_server_nothing(make_queue: MakeQueue) -> None:
+    queue = make_queue()
+    queue.receive(1)
+    with queue._database.connection() as connection:  # noqa: SLF001 - its statistics are its session's
+        pid = connection.info.backend_pid
+    before_s = cpu_s(pid)
+    assert queue.receive(1, wait_s=2) == []
+    assert cpu_s(pid) - before_s < 0.05
+
+
+def cpu_s(pid: int) -> float:
+    return sum(psutil.Process(pid).cpu_times()[:2])
