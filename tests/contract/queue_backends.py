@@ -112,7 +112,7 @@ class PostgresBackend(Backend):
 
     def pair(self, *, fifo: bool) -> Pair:
         spec = QueueSpec(
-            "work",
+            f"work-{uuid4().hex}",
             fifo=fifo,
             visibility_timeout_s=VISIBILITY_TIMEOUT_S,
             local_visibility_timeout_s=VISIBILITY_TIMEOUT_S,

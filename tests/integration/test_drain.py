@@ -268,7 +268,7 @@ def test_every_address_of_the_endpoint_is_drained(
     (data_dir / "secrets").mkdir(parents=True)
     for path in (mosquitto.server.data_dir / "secrets").glob("mosquitto-*"):
         (data_dir / "secrets" / path.name).write_text(path.read_text("ascii"), "ascii")
-    other = MosquittoServer(data_dir, mosquitto.port, host="127.0.0.2")
+    other = MosquittoServer(data_dir, mosquitto.port, plain_host="127.0.0.2")
     other.start()
     try:
         other.wait_ready(10)

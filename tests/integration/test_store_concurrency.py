@@ -14,7 +14,7 @@ from plumbline.domain.delivery import DeliveredReading
 from plumbline.domain.reading import MAX_AGE
 from plumbline.errors import StoreUnavailable
 from plumbline.local.servers.postgres import PostgresServer
-from store_world import NOON, Batch, World, connect, deliver, open_world, reading
+from store_world import NOON, Batch, Delivery, World, connect, deliver, open_world, reading
 
 WRITERS = 6
 
@@ -81,7 +81,7 @@ def test_one_batch_delivered_to_six_writers_at_once_counts_once(world: World) ->
     receipt = batch.receipt({f"dev-{n:02d}": 2 for n in range(40)} | {"dev-1": 10})
 
     def persist(seed: int) -> None:
-        mixed = [*readings, *refusals, receipt]
+        mixed: list[Delivery] = [*readings, *refusals, receipt]
         random.Random(seed).shuffle(mixed)
         with open_world(world.url) as own:
             own.persist(*mixed)
@@ -152,12 +152,29 @@ def test_a_database_that_is_down_is_unavailable_and_then_serves_again(
     assert world.persist(*batch).stored == 1
 
 
+def wait_for(more: int, acknowledged: Sequence[object]) -> None:
+    wanted = len(acknowledged) + more
+    deadline = time.monotonic() + 30
+    while len(acknowledged) < wanted:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def is_persisted(world: World, batch: Sequence[DeliveredReading]) -> bool:
+    try:
+        world.persist(*batch)
+    except StoreUnavailable:
+        return False
+    return True
+
+
 def test_kill_9_of_the_database_loses_nothing_acknowledged(
     world: World, postgres_server: PostgresServer
 ) -> None:
     """Writers go on through three kills; what was not acknowledged is sent again."""
     acknowledged: list[DeliveredReading] = []
     stop = threading.Event()
+    gave_up = threading.Event()
 
     def write(writer: int) -> None:
         with open_world(world.url) as own:
@@ -167,30 +184,27 @@ def test_kill_9_of_the_database_loses_nothing_acknowledged(
                     *(reading(f"dev-{writer}-{d}", NOON + timedelta(seconds=n)) for d in range(20))
                 )
                 n += 1
-                while True:
-                    try:
-                        own.persist(*batch)
-                    except StoreUnavailable:
-                        stop.wait(0.05)
-                    else:
-                        break
+                while not is_persisted(own, batch):
+                    if gave_up.wait(0.05):
+                        return
                 acknowledged.extend(batch)
 
-    def kill() -> None:
+    with ThreadPoolExecutor(2) as pool:
+        writers = [pool.submit(write, writer) for writer in range(2)]
         try:
+            # Here, because the server ends with the thread that started it.
             for _ in range(3):
-                before = len(acknowledged)
-                deadline = time.monotonic() + 30
-                while len(acknowledged) < before + 400:
-                    assert time.monotonic() < deadline
-                    time.sleep(0.01)
+                wait_for(400, acknowledged)
                 postgres_server.kill()
                 postgres_server.start()
                 postgres_server.wait_ready(30)
+        except BaseException:
+            gave_up.set()
+            raise
         finally:
             stop.set()
-
-    in_threads(kill, *(lambda writer=writer: write(writer) for writer in range(2)))
+        for writer in writers:
+            writer.result()
     stored = {identity for (identity,) in world.query("SELECT delivery_id FROM sensor_data")}
     assert stored == {d.delivery_id for d in acknowledged}
     assert len(acknowledged) >= 1200

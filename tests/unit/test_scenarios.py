@@ -4,6 +4,7 @@ import json
 import math
 import random
 import statistics
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -208,8 +209,9 @@ def test_status_is_what_the_thresholds_say(scenario: str) -> None:
 
 
 def test_a_mixed_fleet_of_twenty_shows_everything() -> None:
-    names = {device.scenario.name for device in fleet("mixed", devices=20)}
-    assert names == set(SCENARIO_NAMES) - {"mixed"}
+    names = Counter(device.scenario.name for device in fleet("mixed", devices=20))
+    often = {"steady": 8, "thermal": 3, "creep": 2}
+    assert names == {name: often.get(name, 1) for name in SCENARIO_NAMES if name != "mixed"}
     assert {device.dialect for device in fleet("mixed", devices=60)} == set(DIALECTS)
 
 

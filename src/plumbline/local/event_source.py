@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from plumbline.errors import PlumblineError, QueueUnavailable
@@ -16,7 +16,7 @@ from plumbline.topology import EventSource, Function
 _log = logger("event_source")
 
 # How long one long poll lasts; a stop waits for it.
-_POLL_S = 5.0
+_POLL_S = 2.0
 _FIRST_RETRY_S = 0.2
 _LONGEST_RETRY_S = 30.0
 
@@ -30,7 +30,21 @@ def retry_delay_s(receive_count: int) -> float:
 
 
 class EventSourceThread(threading.Thread):
-    """Receives batches and calls the function; deletes what it did not return as failed."""
+    """Receives batches and calls the function; deletes what it did not return as failed.
+
+    A batch whose invocation failed as a whole is the next that this thread receives, so that
+    nothing overtakes it.
+
+    Args:
+        source: What feeds what, and how.
+        function: The function.
+        handler: Its handler.
+        queue: For this thread alone.
+        release: Gives back what this thread, or the one before it that was killed, received and
+            did not delete.
+        status: Records the invocations.
+        stop: Set to end the thread.
+    """
 
     def __init__(  # noqa: PLR0913 - one thread's whole world
         self,
@@ -39,6 +53,7 @@ class EventSourceThread(threading.Thread):
         function: Function,
         handler: Handler,
         queue: Queue,
+        release: Callable[[], None],
         status: StatusFile,
         stop: threading.Event,
     ) -> None:
@@ -47,19 +62,25 @@ class EventSourceThread(threading.Thread):
         self._function = function
         self._handler = handler
         self._queue = queue
+        self._release = release
         self._status = status
         self._stop_requested = stop
 
     def run(self) -> None:
         """Poll until the stop is requested; a batch under way is finished."""
         unavailable = 0
+        released = False
         while not self._stop_requested.is_set():
             try:
+                if not released:
+                    self._release()
+                    released = True
                 messages = self._receive()
                 if messages:
                     self._invoke(messages)
             except QueueUnavailable as error:
                 unavailable += 1
+                released = False
                 if unavailable == 1:
                     _log.warning("queue_unavailable", queue=self._queue.name, error=str(error))
                 self._stop_requested.wait(retry_delay_s(min(unavailable, 5)))
@@ -91,7 +112,8 @@ class EventSourceThread(threading.Thread):
                 _log.warning("invocation_failed", function=self._function.name, error=str(error))
             else:
                 _log.exception("invocation_failed", function=self._function.name)
-            self._return(messages)
+            self._queue.change_visibility([message.receipt_handle for message in messages], 0)
+            self._stop_requested.wait(retry_delay_s(max(m.receive_count for m in messages)))
             return
         self._status.ended(started)
         failed = {failure["itemIdentifier"] for failure in response["batchItemFailures"]}

@@ -3,6 +3,7 @@
 import signal
 import sys
 import threading
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -61,9 +62,9 @@ def _threads(
     for source in TOPOLOGY.event_sources:
         if source.function == name:
             for number in range(source.local_concurrency):
-                queue = bootstrap.local_queue(
-                    settings.database_url.reveal(), source.queue, holder=f"{name}.{number}"
-                )
+                holder = f"{name}.{number}"
+                url = settings.database_url.reveal()
+                queue = bootstrap.local_queue(url, source.queue, holder=holder)
                 status = StatusFile(status_dir, name)
                 threads.append(
                     EventSourceThread(
@@ -71,6 +72,7 @@ def _threads(
                         function=function,
                         handler=handler,
                         queue=queue,
+                        release=partial(queue.release, holder),
                         status=status,
                         stop=stop,
                     )

@@ -19,8 +19,8 @@ class Creep(Scenario):
     """A constant rate: movement(t) = rate * (t - onset) / 86400 for t > onset, in degrees.
 
     Attributes:
-        rate_deg_per_day: 0.001 to 0.02 either way.
-        onset_s: Up to 10 days before the epoch.
+        rate_deg_per_day: 0.002 to 0.03 either way.
+        onset_s: 2 to 30 days before the epoch.
     """
 
     name: ClassVar[str] = "creep"
@@ -30,8 +30,8 @@ class Creep(Scenario):
     @classmethod
     def draw(cls, luck: Luck) -> Self:
         """Draw the rate evenly in its logarithm, and its sign."""
-        rate = luck.log_uniform(0.001, 0.02) * luck.sign()
-        return cls(round(rate, 6), round(luck.epoch_s - luck.uniform(0.0, 10.0) * DAY_S, 3))
+        rate = luck.log_uniform(0.002, 0.03) * luck.sign()
+        return cls(round(rate, 6), round(luck.epoch_s - luck.uniform(2.0, 30.0) * DAY_S, 3))
 
     def movement_deg(self, at_s: float) -> float:
         """Return the movement, degrees."""
@@ -43,7 +43,7 @@ class Step(Scenario):
     """A sudden displacement: movement(t) = size for t >= onset, else 0, in degrees.
 
     Attributes:
-        size_deg: 0.3 to 3 times the structure's warning threshold, either way.
+        size_deg: 0.5 to 5 times the structure's warning threshold, either way.
         onset_s: Within 10 minutes after the epoch.
     """
 
@@ -54,7 +54,7 @@ class Step(Scenario):
     @classmethod
     def draw(cls, luck: Luck) -> Self:
         """Draw size and time."""
-        size = luck.structure.warning_deg * luck.log_uniform(0.3, 3.0) * luck.sign()
+        size = luck.structure.warning_deg * luck.log_uniform(0.5, 5.0) * luck.sign()
         return cls(round(size, 4), round(luck.epoch_s + luck.uniform(0.0, 10.0) * MINUTE_S, 3))
 
     def movement_deg(self, at_s: float) -> float:
@@ -98,9 +98,9 @@ class Accelerating(Scenario):
     here with alpha = 2.
 
     Attributes:
-        a_per_deg: A; 4 to 20 per degree.
+        a_per_deg: A; 4 to 15 per degree.
         onset_s: Start of the acceleration, 2 to 20 days before the epoch.
-        failure_s: t_f; 5 minutes to 10 days after the epoch.
+        failure_s: t_f; 10 minutes to 3 days after the epoch.
         resting_deg: Angle after the failure.
     """
 
@@ -114,9 +114,9 @@ class Accelerating(Scenario):
     def draw(cls, luck: Luck) -> Self:
         """Draw times and rate; the time to failure evenly in its logarithm."""
         return cls(
-            round(luck.uniform(4.0, 20.0), 3),
+            round(luck.uniform(4.0, 15.0), 3),
             round(luck.epoch_s - luck.uniform(2.0, 20.0) * DAY_S, 3),
-            round(luck.epoch_s + luck.log_uniform(5.0 * MINUTE_S, 10.0 * DAY_S), 3),
+            round(luck.epoch_s + luck.log_uniform(10.0 * MINUTE_S, 3.0 * DAY_S), 3),
             round(luck.uniform(15.0, 85.0), 2),
         )
 

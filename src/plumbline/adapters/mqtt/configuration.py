@@ -95,7 +95,7 @@ def render_config(
     certificate = (
         f"certfile {paths.certificate_file}",
         f"keyfile {paths.key_file}",
-        "tls_version tlsv1.2",
+        "tls_version tlsv1.2",  # or newer; without this line Mosquitto 2.0 accepts 1.1
     )
     listeners = [_listener(listener) for listener in plain]
     listeners += [_listener(listener, *certificate) for listener in tls]

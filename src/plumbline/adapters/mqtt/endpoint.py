@@ -17,7 +17,10 @@ _DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
 
 
 class _NamedContext(ssl.SSLContext):
-    """Verifies the endpoint's host name although we connect to one of its addresses."""
+    """Verifies the endpoint's host name although we connect to one of its addresses.
+
+    And shakes hands at once, which closes the socket where that fails; paho leaves it open.
+    """
 
     name: str
 
@@ -25,7 +28,7 @@ class _NamedContext(ssl.SSLContext):
         self,
         sock: socket.socket,
         server_side: bool = False,  # noqa: FBT001, FBT002 - likewise
-        do_handshake_on_connect: bool = True,  # noqa: FBT001, FBT002 - likewise
+        do_handshake_on_connect: bool = True,  # noqa: ARG002, FBT001, FBT002 - likewise
         suppress_ragged_eofs: bool = True,  # noqa: FBT001, FBT002 - likewise
         server_hostname: str | bytes | None = None,  # noqa: ARG002 - the address, which is no name
         session: ssl.SSLSession | None = None,
@@ -33,7 +36,7 @@ class _NamedContext(ssl.SSLContext):
         return super().wrap_socket(
             sock,
             server_side=server_side,
-            do_handshake_on_connect=do_handshake_on_connect,
+            do_handshake_on_connect=True,
             suppress_ragged_eofs=suppress_ragged_eofs,
             server_hostname=self.name,
             session=session,

@@ -1,6 +1,5 @@
 """What an operator does with dead-letter queues on PostgreSQL."""
 
-from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from psycopg.types.json import Jsonb
 from plumbline.adapters.postgres.database import Database
 from plumbline.adapters.postgres.queue_statements import Row, channel, execute, message_of, span
 from plumbline.application.pipeline_message import DELIVERY_ATTRIBUTE, decode
-from plumbline.domain.delivery import UNATTRIBUTED, DeliveredReading, Receipt, Refusal, batch_of
+from plumbline.domain.delivery import UNATTRIBUTED, DeliveredReading, Receipt, Refusal
+from plumbline.domain.ledger import Outcome, tally
 from plumbline.domain.reading import is_device_id
 from plumbline.errors import InvalidMessage, NotFound
 from plumbline.ports import QueueMessage
@@ -171,11 +171,8 @@ def _account(cursor: psycopg.Cursor[Row], purged: Sequence[Row]) -> None:
         device_ids=[delivery.device_id for delivery in deliveries.values()],
         observed=[delivery.observed_at for delivery in deliveries.values()],
     )
-    batches: defaultdict[str, Counter[str]] = defaultdict(Counter)
-    for (delivery_id,) in settled:
-        batches[batch_of(delivery_id)][deliveries[delivery_id].device_id] += 1
-    for batch_id, devices in batches.items():
-        counts = {device: {"discarded": count} for device, count in devices.items()}
+    discarded = [(delivery_id, deliveries[delivery_id].device_id) for (delivery_id,) in settled]
+    for batch_id, counts in tally({Outcome.DISCARDED: discarded}).items():
         execute(cursor, "record_discarded", batch_id=batch_id, counts=Jsonb(counts))
 
 

@@ -40,8 +40,9 @@ CREATE INDEX idx_sensor_data_time ON sensor_data USING brin ("timestamp")
     WITH (pages_per_range = 32, autosummarize = on);
 
 -- Creates the daily partition (UTC) where it is missing. Attaching a table takes a weaker lock than
--- CREATE ... PARTITION OF: readers and writers go on. SECURITY DEFINER: the function that writes
--- readings may call this without owning the table.
+-- CREATE ... PARTITION OF: readers and writers go on. It is taken before looking again, and it must
+-- be a table's: an advisory lock would leave this session's catalog cache as old as it is. SECURITY
+-- DEFINER: the function that writes readings may call this without owning the table.
 CREATE FUNCTION ensure_sensor_data_partition(day date) RETURNS boolean
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
@@ -50,7 +51,7 @@ BEGIN
     IF to_regclass('public.' || partition_name) IS NOT NULL THEN
         RETURN false;
     END IF;
-    PERFORM pg_advisory_xact_lock(hashtext('sensor_data_partition'));
+    LOCK TABLE sensor_data IN SHARE UPDATE EXCLUSIVE MODE;
     IF to_regclass('public.' || partition_name) IS NOT NULL THEN
         RETURN false;
     END IF;
@@ -73,7 +74,7 @@ CREATE FUNCTION drop_sensor_data_partition(day date) RETURNS boolean
 DECLARE
     partition_name text := 'sensor_data_' || to_char(day, 'YYYYMMDD');
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtext('sensor_data_partition'));
+    LOCK TABLE sensor_data IN SHARE UPDATE EXCLUSIVE MODE;
     IF to_regclass('public.' || partition_name) IS NULL THEN
         RETURN false;
     END IF;
