@@ -25,7 +25,8 @@ class FakeDeviceRegistry:
     def add_or_rotate(self, devices: Mapping[str, str]) -> None:
         for device_id, password_hash in devices.items():
             if device_id in self._devices:
-                self._change(device_id, protocol=Protocol.MQTT)
+                device = replace(self._devices[device_id], protocol=Protocol.MQTT)
+                self._devices[device_id] = device
                 self.rotate(device_id, password_hash)
             else:
                 self._insert(device_id, password_hash, "")
@@ -65,9 +66,6 @@ class FakeDeviceRegistry:
         self._devices[device_id] = Device(device_id, name, protocol, datetime.now(UTC))
         if password_hash is not None:
             self._hashes[device_id] = password_hash
-
-    def _change(self, device_id: str, *, protocol: Protocol) -> None:
-        self._devices[device_id] = replace(self._devices[device_id], protocol=protocol)
 
 
 class FakeCredentials:

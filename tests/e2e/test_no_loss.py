@@ -51,7 +51,10 @@ def test_p6_1_a_reading_is_in_the_database_soon_after_the_broker_has_it(
 ) -> None:
     """The document allows ten minutes; one machine drains every second."""
     truth = tmp_path / "truth.jsonl"
-    publisher = system.simulate(truth, "--devices", "20", "--count", "200", "--interval", "500ms")
+    publisher = system.simulate(
+        truth,
+        *("--devices", "20", "--count", "200", "--interval", "500ms", "--scenario", "steady"),
+    )
     assert publisher.wait(120) == 0
     wait_until(lambda: system.rows() == 200, 30, "200 rows")
     slowest = system.count(
@@ -66,9 +69,9 @@ def test_every_bad_input_is_quarantined_with_its_reason_and_its_neighbours_are_s
     truth = tmp_path / "truth.jsonl"
     publisher = system.simulate(
         truth,
-        *("--devices", "50", "--count", "3000", "--interval", "50ms", "--malformed", "0.2"),
-        *("--duplicates", "0.1", "--late", "0.02", "--out-of-order", "0.05"),
-        *("--disconnects", "0.002"),
+        *("--devices", "50", "--count", "3000", "--interval", "50ms", "--scenario", "noisy"),
+        *("--malformed", "0.2", "--duplicates", "0.1", "--late", "0.02"),
+        *("--out-of-order", "0.05", "--disconnects", "0.002"),
     )
     assert publisher.wait(240) == 0
     account = system.settle()
@@ -113,7 +116,8 @@ def test_kill_9_in_the_middle_of_20_000_readings_loses_doubles_and_reorders_noth
     print(f"seed {seed}")  # noqa: T201 - shown where the test fails
     moments = random.Random(seed)
     publisher = system.simulate(
-        truth, "--devices", "200", "--count", "20000", "--interval", "100ms"
+        truth,
+        *("--devices", "200", "--count", "20000", "--interval", "100ms", "--scenario", "thermal"),
     )
     wait_until(lambda: system.rows() > 0, 60, "the first rows")
     for _ in range(2):
@@ -133,7 +137,10 @@ def test_the_broker_killed_with_9_loses_at_most_two_seconds_and_keeps_the_sessio
 ) -> None:
     """Mosquitto acknowledges before it saves; the residue is measured, printed and bounded."""
     truth = tmp_path / "truth.jsonl"
-    publisher = system.simulate(truth, "--devices", "50", "--count", "6000", "--interval", "200ms")
+    publisher = system.simulate(
+        truth,
+        *("--devices", "50", "--count", "6000", "--interval", "200ms", "--scenario", "thermal"),
+    )
     wait_until(lambda: system.rows() > 1000, 60, "the first rows")
     broker = system.child("mosquitto -c")
     os.kill(broker.pid, signal.SIGKILL)

@@ -152,6 +152,15 @@ def test_a_retained_reading_comes_once_over_three_drains(
     assert payloads(take(broker) + take(broker) + take(broker)) == [b"1"]
 
 
+def test_what_was_retained_before_the_session_existed_comes_with_it(mosquitto: "Broker") -> None:
+    names = [f"d{number}" for number in range(5)]
+    for name, password in mosquitto.add_devices(*names).items():
+        with MqttDevice((mosquitto.host, mosquitto.port), name, password) as device:
+            device.publish(f"tilt/{name}/telemetry", name.encode(), retain=True)
+    broker = MqttBroker(mosquitto.user_url(INGEST_USER), TELEMETRY)
+    assert sorted(payloads(take(broker, batch_size=2))) == [name.encode() for name in names]
+
+
 def test_a_new_filter_takes_effect_at_the_next_start(
     mosquitto: "Broker", broker: MqttBroker, device: MqttDevice
 ) -> None:

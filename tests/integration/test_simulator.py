@@ -39,11 +39,13 @@ from plumbline.errors import (
 from plumbline.ports import BrokerMessage, PersistBatch
 from plumbline.simulator.config import Endpoint, SimulationConfig
 from plumbline.simulator.connection import DeviceConnection
+from plumbline.simulator.device import make_fleet
 from plumbline.simulator.faults import Faults
 from plumbline.simulator.fleet import run_simulation
-from plumbline.simulator.plan import Publication
+from plumbline.simulator.plan import Publication, backlog, plan
 from plumbline.simulator.summary import SimulationSummary
 from plumbline.simulator.truth import EndLine, ReadingLine, read_truth
+from plumbline.simulator.truth_writer import VERSION, TruthWriter
 from plumbline.simulator.verify import CHECKS, verify
 from plumbline.simulator.verify_report import VerifyReport
 
@@ -167,6 +169,7 @@ def test_readings_in_time_carry_the_time_of_measuring(
     took_s = time.time() - began
     assert summary.readings == pytest.approx(100, abs=25)
     assert 0.9 < took_s < 5.0
+    phases = set()
     for line in read_truth(truth):
         if isinstance(line, ReadingLine):
             stamp = line.payload["timestamp"]
@@ -176,6 +179,8 @@ def test_readings_in_time_carry_the_time_of_measuring(
                 else datetime.fromisoformat(stamp).timestamp()
             )
             assert 0.0 <= line.published_at.timestamp() - at_s < 0.5
+            phases.add(round(at_s * 1000) % 100)
+    assert len(phases) > 5  # devices do not measure all together
     store(take(drain), database_url)
     assert verify(truth, database_url).ok
 
@@ -218,9 +223,17 @@ def test_tls_with_the_authority_of_the_broker(
 ) -> None:
     url = f"mqtts://localhost:{mosquitto.tls_port}"
     credentials = mosquitto.add_devices(*device_ids(3))
-    config = SimulationConfig(url, count=300, at_once=True, ca_file=str(mosquitto.ca_file))
-    assert run(config, credentials, truth).acknowledged == 300
-    assert len(take(drain)) == 300
+    config = SimulationConfig(
+        url,
+        count=300,
+        at_once=True,
+        faults=Faults(disconnects=0.05),
+        ca_file=str(mosquitto.ca_file),
+    )
+    summary = run(config, credentials, truth)
+    assert summary.acknowledged == 300
+    assert summary.reconnects > 0
+    assert len({message.payload for message in take(drain)}) == 300
 
 
 # paho leaves a socket that failed its handshake to the garbage collector.
@@ -401,15 +414,26 @@ def test_a_thousand_devices_at_once(
 
 
 @pytest.fixture
-def verified(
-    mosquitto: Broker, drain: MqttBroker, database_url: str, truth: Path
-) -> Callable[[], VerifyReport]:
-    """Return `verify` on a small run that is stored as it should be."""
-    credentials = mosquitto.add_devices(*device_ids(4))
-    faults = Faults(malformed=0.2)
-    run(plain(mosquitto, count=200, at_once=True, faults=faults), credentials, truth)
-    store(take(drain), database_url)
-    assert verify(truth, database_url).ok
+def verified(database_url: str, truth: Path) -> Callable[[], VerifyReport]:
+    """Return `verify` on a small run that is stored as it should be; without a broker."""
+    now = datetime.now(UTC)
+    messages: list[BrokerMessage] = []
+    with TruthWriter(truth) as writer:
+        names = {"seed": 1, "scenario": "mixed", "started_at": now, "epoch": now, "parameters": {}}
+        writer.line("run", run="r", version=VERSION, **names)
+        for device in make_fleet(device_ids(4), "mixed", 1, now):
+            schedule = backlog(device, 50, 5000, int(now.timestamp() * 1000))
+            turns = plan(device, schedule, Faults(malformed=0.2))
+            published = [publication for turn in turns for publication in turn.publications]
+            for number, one in enumerate(published):
+                one.number, one.attempts, one.published_at = number, 1, now.timestamp()
+                writer.publication(one, 0)
+                messages.append(BrokerMessage(one.topic, one.payload, 1, now))
+        writer.line("end", run="r", ended_at=now, summary={})
+    store(messages, database_url)
+    report = verify(truth, database_url)
+    assert report.ok, str(report)
+    assert report.stored == 200
     return lambda: verify(truth, database_url)
 
 
@@ -520,6 +544,68 @@ def test_order_is_not_asked_where_it_cannot_be(
     report = verify(truth, database_url, check_order=False)
     assert report.ok
     assert "order" not in report.found
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"attempts": 2}, {"connection": 99}, {"faults": ["late"]}, {"acknowledged_at": None}],
+)
+def test_order_is_asked_of_readings_sent_once_in_order_on_one_connection(
+    verified: Callable[[], VerifyReport],
+    database_url: str,
+    truth: Path,
+    changes: dict[str, object],
+) -> None:
+    damage(database_url, "UPDATE sensor_data SET id = 1000000 WHERE @oldest")
+    assert verified().found["order"] == 1
+    lines = [json.loads(text) for text in truth.read_text().splitlines()]
+    first = next(x for x in lines if x["type"] == "reading" and x["device"] == "sim-0002")
+    first.update(changes)
+    truth.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert verified().ok
+
+
+@pytest.mark.parametrize("faults", [Faults(), Faults(late=0.2, out_of_order=0.2, duplicates=0.2)])
+def test_a_truth_that_was_cut_off_asks_for_no_more_than_it_knows(
+    mosquitto: Broker, drain: MqttBroker, database_url: str, truth: Path, faults: Faults
+) -> None:
+    credentials = mosquitto.add_devices(*device_ids(3))
+    run(plain(mosquitto, count=300, at_once=True, faults=faults), credentials, truth)
+    store(take(drain), database_url)
+    whole = truth.read_bytes()
+    for share in (0.3, 0.6, 0.9):
+        truth.write_bytes(whole[: int(share * len(whole))])
+        report = verify(truth, database_url)
+        assert report.ok, str(report)
+        assert report.cut_runs == 1
+        assert 0 < report.readings < 300
+
+
+STRANGER = """INSERT INTO sensor_data
+    SELECT 1000000, device_id, "timestamp" + '1 us', tilt_angle, status, battery_level, tilt_x,
+        tilt_y, tilt_z, temperature, rssi, snr, sequence, extra, received_at - '@ago'::interval,
+        delivery_id, created_at
+    FROM sensor_data WHERE @oldest"""
+
+
+@pytest.mark.parametrize(("ago", "unknown"), [("0", 1), ("1 day", 0)])
+def test_what_was_received_before_the_run_is_not_its_matter(
+    verified: Callable[[], VerifyReport], database_url: str, ago: str, unknown: int
+) -> None:
+    damage(database_url, STRANGER.replace("@ago", ago))
+    assert verified().found["unknown"] == unknown
+
+
+def test_a_run_that_was_cut_off_counts_when_another_follows(
+    verified: Callable[[], VerifyReport], database_url: str, truth: Path
+) -> None:
+    lines = truth.read_bytes().splitlines(keepends=True)
+    truth.write_bytes(b"".join([*lines[:-1], lines[0], lines[-1]]))
+    report = verified()
+    assert report.ok, str(report)
+    assert (report.runs, report.cut_runs, report.readings) == (2, 1, 200)
+    damage(database_url, STRANGER.replace("@ago", "0"))
+    assert verified().found["unknown"] == 1
 
 
 def test_only_the_first_differences_are_listed_and_all_are_counted(

@@ -1,7 +1,7 @@
 """The account of messages on their way, and its folding."""
 
-import itertools
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -36,6 +36,7 @@ class Pipeline:
     distributing: PostgresQueue
     db1: PostgresQueue
     dead: PostgresQueue
+    at_once: int = 1000
 
     def send(self, *deliveries: Delivery) -> None:
         """Do what parsing does."""
@@ -43,14 +44,14 @@ class Pipeline:
 
     def distribute(self, *, delete: bool = True) -> None:
         """Do what distributing does; without ``delete`` as if it had died before."""
-        received = self.distributing.receive(1000)
+        received = self.distributing.receive(self.at_once)
         assert self.db1.send([forward(message) for message in received]) == []
         if delete:
             self.distributing.delete([message.receipt_handle for message in received])
 
     def persist(self, *, delete: bool = True) -> None:
         """Do what DB1 does; without ``delete`` as if it had died before."""
-        received = self.db1.receive(1000)
+        received = self.db1.receive(self.at_once)
         self.world.persist(*map(decode, received))
         if delete:
             self.db1.delete([message.receipt_handle for message in received])
@@ -262,15 +263,24 @@ def test_a_receipt_that_slipped_in_while_its_batch_was_folded_is_ignored(
 
 def test_the_account_is_of_one_moment(pipeline: Pipeline) -> None:
     """While messages move on all the time, no account sees one of them twice or not at all."""
+    pipeline.at_once = 7
     batch = Batch()
-    rows = [reading(f"dev-{n % 10}", NOON + timedelta(seconds=n)) for n in range(300)]
-    deliveries = batch.deliver(*rows)
-    pipeline.send(*deliveries, batch.receipt({f"dev-{n}": 30 for n in range(10)}))
-    with open_world(pipeline.world.url) as observer:
-        for _ in itertools.repeat(None, 6):
-            for step in (pipeline.distribute, pipeline.persist):
-                step()
-                account = observer.ledger.account()
-                assert account.balanced
-                assert account.total.received == 300
-    assert pipeline.balance() == Balance(received=300, stored=300)
+    rows = [reading(f"dev-{n % 10}", NOON + timedelta(seconds=n)) for n in range(400)]
+    pipeline.send(*batch.deliver(*rows), batch.receipt({f"dev-{n}": 40 for n in range(10)}))
+
+    def work() -> None:
+        while pipeline.world.value("SELECT count(*) FROM queue_message"):
+            pipeline.distribute()
+            pipeline.persist()
+
+    seen = set()
+    with open_world(pipeline.world.url) as observer, ThreadPoolExecutor(1) as pool:
+        working = pool.submit(work)
+        while not working.done():
+            account = observer.ledger.account()
+            assert account.balanced, account.mismatches
+            assert account.total.received == 400
+            seen.add(account.total.stored)
+        working.result()
+    assert len(seen) > 3
+    assert pipeline.balance() == Balance(received=400, stored=400)

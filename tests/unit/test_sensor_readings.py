@@ -58,6 +58,13 @@ def test_a_sample_becomes_a_reading_with_all_that_it_says() -> None:
     )
 
 
+def test_nothing_is_kept_beside_a_reading_that_says_it_all() -> None:
+    sample = Sample(model="acme-t1", fields={"tilt_x_deg": 1.0}, tilt_angle_deg=1.0)
+    [reading] = to_readings(sample, UPLINK, "bridge-north", received_at=RECEIVED_AT)
+    assert isinstance(reading, Reading)
+    assert reading.extra == {"sensor_model": "acme-t1", "f_port": 85}
+
+
 def test_roll_and_pitch_stand_in_x_and_y() -> None:
     [reading] = readings_of("dragino-ts01-lb", 2, "0ce480ff9cf5c2038e0000")
     assert isinstance(reading, Reading)

@@ -1,5 +1,6 @@
 """What a device publishes and when, faults included."""
 
+import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -126,6 +127,16 @@ def test_held_back_readings_come_behind_later_ones_and_others_do_not(
 def test_all_kinds_of_malformed_messages_come_by() -> None:
     names = {p.malformed.name for p in published(2000, Faults(malformed=1.0)) if p.malformed}
     assert names == {kind.name for kind in MALFORMED}
+
+
+def test_a_malformed_message_has_a_moment_of_its_own() -> None:
+    """Stored by mistake, it would not hide behind a reading."""
+    everything = published(1000, Faults(malformed=1.0), step_ms=2)
+    moments = {observed_at(p) for p in everything if p.malformed is None}
+    for publication in everything:
+        if publication.malformed and publication.malformed.name == "true-as-battery":
+            text = json.loads(publication.payload)["timestamp"]
+            assert datetime.fromisoformat(text) not in moments
 
 
 def test_a_plan_is_reproducible() -> None:

@@ -100,6 +100,9 @@ def test_flushed_lines_are_there_before_the_end(path: Path) -> None:
         assert path.read_bytes() == b""
         writer.flush()
         assert numbers(path) == [0]
+        writer.publication(reading(1), 0)
+        writer.flush()
+        assert numbers(path) == [0, 1]
 
 
 @given(share=st.floats(0.0, 1.0))

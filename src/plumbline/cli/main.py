@@ -16,6 +16,7 @@ _COMMANDS = {
     "simulate": ("plumbline.cli.simulate", "simulate"),
     "verify": ("plumbline.cli.simulate", "verify"),
     "ledger": ("plumbline.cli.ledger", "ledger"),
+    "decode": ("plumbline.cli.decode", "decode"),
     "device": ("plumbline.cli.device", "device"),
     "quarantine": ("plumbline.cli.quarantine", "quarantine"),
     "dlq": ("plumbline.cli.dlq", "dlq"),

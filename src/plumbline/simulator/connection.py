@@ -6,6 +6,7 @@ aiomqtt, which sits on the same client, passes on neither.
 """
 
 import asyncio
+import contextlib
 import random
 import socket
 import ssl
@@ -108,7 +109,8 @@ class DeviceConnection:
     def cut(self) -> None:
         """Lose the connection as a device that loses its network does: without a DISCONNECT."""
         if self._socket is not None:
-            self._socket.shutdown(socket.SHUT_RDWR)
+            with contextlib.suppress(OSError):  # lost already, and nobody has noticed yet
+                self._socket.shutdown(socket.SHUT_RDWR)
 
     def keep_alive(self) -> None:
         """Do what is due by the clock: pings, and giving up a dead connection."""

@@ -1,7 +1,7 @@
 """Commands that all Dragino LoRaWAN sensors share.
 
-Source: Dragino "End Device AT Commands and Downlink Command"; LGT-92 user manual, "Downlink
-Payload". The device takes them on any port.
+Source: Dragino LGT-92 user manual, "Downlink Payload"; that they are common to all its sensors:
+"End Device AT Commands and Downlink Command". The device takes them on any port.
 """
 
 from collections.abc import Mapping

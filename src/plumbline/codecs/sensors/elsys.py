@@ -4,9 +4,9 @@ The frames of all models have one form and no header, so a frame of a sibling is
 a tag that stands twice counts with its last value. Tags of light, CO2, sound, thermal images and
 the like are refused: no model here has them.
 
-Source: ELSYS payload format (elsys.se/en/lora-doc) and TheThingsNetwork/lorawan-devices,
-vendor/elsys/elsys.js; the settings: ELSYS sensor downlink payload
-(elsys.se/public/documents/elsys_downlink_payload.pdf).
+Source: TheThingsNetwork/lorawan-devices, vendor/elsys/elsys.js, the vendor's own; the settings:
+ELSYS sensor downlink payload (elsys.se/public/documents/elsys_downlink_payload.pdf) as quoted by
+integrators, not confirmed on a device.
 """
 
 import struct

@@ -16,7 +16,9 @@ FROM ledger_entry e LEFT JOIN ledger_folded f USING (batch_id)
 ORDER BY e.batch_id
 
 -- name: queued_messages
-SELECT m.message_id, m.group_id, m.body, m.attributes, m.sent_at
+-- First the delivery of what parsing sent as a reading; of that, nothing but the body is needed.
+SELECT CASE WHEN m.attributes->>'type' = 'reading' THEN m.attributes->>'delivery' END,
+       m.message_id, m.group_id, m.body, m.attributes::text, m.sent_at
 FROM queue_message m JOIN queue q USING (queue_id)
 WHERE q.name = ANY (%(queues)s)
 

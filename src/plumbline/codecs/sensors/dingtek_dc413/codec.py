@@ -36,8 +36,7 @@ class Dc413:
     The vendor's decoder prints every angle as negative; here the sign byte decides, 00 for
     positive and 01 for negative, which is what the decoder's source means to say. It has not been
     confirmed on a device.
-    Source: Dingtek DF702 and DF703 LoRaWAN protocol V2.8; TheThingsNetwork/lorawan-devices,
-    vendor/dingtek/dc413-codec.yaml.
+    Source: TheThingsNetwork/lorawan-devices, vendor/dingtek/dc413-codec.yaml and df702.js.
     """
 
     model = "dingtek-dc413"

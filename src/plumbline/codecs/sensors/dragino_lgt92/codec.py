@@ -34,8 +34,8 @@ class Lgt92:
     Measures: absolute roll and pitch from its motion sensor, in steps of 0.01 degree; the vendor
     states no accuracy.
     Tilt angle: roll; frames without the motion sensor's bytes have none.
-    Source: Dragino LGT-92 user manual, "Uplink payload"; TheThingsNetwork/lorawan-devices,
-    vendor/dragino/lgt92-codec.yaml (its decoder loses the sign of roll and pitch).
+    Source: TheThingsNetwork/lorawan-devices, vendor/dragino/lgt92-codec.yaml and lgt92.js (which
+    loses the sign of roll and pitch); Dragino LGT-92 user manual.
     """
 
     model = "dragino-lgt92"

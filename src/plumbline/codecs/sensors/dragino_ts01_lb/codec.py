@@ -55,8 +55,7 @@ class Ts01Lb:
 
     Measures: absolute roll and pitch, accurate to 0.3 degree, in steps of 0.0055 degree.
     Tilt angle: roll. A temperature beyond the probe's range is None.
-    Source: Dragino TS01-LB/LS user manual, "Uplink payload"; dragino/dragino-end-node-decoder,
-    TS01-LB.
+    Source: dragino/dragino-end-node-decoder, TS01-LB; the accuracy: TS01-LB/LS user manual.
     """
 
     model = "dragino-ts01-lb"

@@ -16,7 +16,7 @@ class ElsysElt2:
     ``atan2(sqrt(x² + y²), z)``, 0 to 180 degrees. One count is 0.9 degree; an offset of 40 mg,
     common in such sensors, another 2.3 degrees, always in the same direction. There is none while
     the magnitude is not 1 g: the sensor was moving.
-    Source: ELSYS payload format; TheThingsNetwork/lorawan-devices, vendor/elsys/elt-2-codec.yaml.
+    Source: TheThingsNetwork/lorawan-devices, vendor/elsys/elsys.js and elt-2-codec.yaml.
     """
 
     model = "elsys-elt-2"

@@ -84,7 +84,7 @@ class ElvLwOmo:
             case "button_pressed":
                 require_length(payload, 4)
                 fields["button_count"] = payload[3]
-            case "config_data":
+            case _:
                 fields |= _configuration(payload)
         measured = fields.get("tilt_area") is not None
         return Sample(
