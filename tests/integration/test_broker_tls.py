@@ -1,6 +1,9 @@
 """The TLS listener, and what connects to it."""
 
+import socket
 import ssl
+import struct
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +13,7 @@ from mqtt_device import MqttDevice
 from plumbline.adapters.mqtt.configuration import INGEST_USER
 from plumbline.adapters.mqtt.drain import MqttBroker
 from plumbline.errors import BrokerUnavailable
+from plumbline.local.servers.tls_files import TlsFiles
 
 if TYPE_CHECKING:
     from conftest import Broker
@@ -70,6 +74,39 @@ def test_the_plain_listener_does_not_speak_tls(mosquitto: "Broker") -> None:
     url = mosquitto.user_url(INGEST_USER).replace("mqtt://", "mqtts://")
     with pytest.raises(BrokerUnavailable):
         create_session(MqttBroker(url, TELEMETRY, ca_file=mosquitto.ca_file))
+
+
+def test_what_came_in_one_tls_record_is_received_without_waiting_for_more(
+    tls_files: TlsFiles,
+) -> None:
+    """Mosquitto writes a record for each packet; another broker need not.
+
+    What the TLS library has decrypted, the socket does not announce again.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tls_files.certificate_file, tls_files.key_file)
+    topic = b"tilt/d1/telemetry"
+    message = struct.pack("!H", len(topic)) + topic + struct.pack("!H", 7) + b"1"
+
+    def serve(listener: socket.socket) -> None:
+        with context.wrap_socket(listener.accept()[0], server_side=True) as connection:
+            connection.recv(4096)
+            connection.sendall(b"\x20\x02\x01\x00")  # CONNACK, session present
+            subscribe = connection.recv(4096)
+            suback = b"\x90\x03" + subscribe[2:4] + b"\x01"
+            connection.sendall(suback + bytes([0x32, len(message)]) + message)
+            while connection.recv(4096):
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=serve, args=[listener])
+        server.start()
+        url = f"mqtts://u:p@127.0.0.1:{listener.getsockname()[1]}"
+        broker = MqttBroker(url, TELEMETRY, ca_file=tls_files.ca_file)
+        with broker.open(broker.addresses()[0]) as session:
+            batch = session.receive(10, linger_s=5, quiet_s=0.3)
+        server.join()
+    assert payloads(batch) == [b"1"]
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated:DeprecationWarning")

@@ -186,6 +186,7 @@ def test_receiving_ends_when_nothing_came_for_the_quiet_time(
         session.acknowledge(batch)
 
 
+@pytest.mark.timeout(30)  # it would never end
 def test_receiving_ends_after_the_linger_time_however_much_comes(
     broker: MqttBroker, device: MqttDevice
 ) -> None:

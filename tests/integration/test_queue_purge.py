@@ -9,7 +9,7 @@ import pytest
 from plumbline.adapters.postgres.database import Database
 from plumbline.adapters.postgres.queue import PostgresQueue, declare_queues
 from plumbline.adapters.postgres.queue_admin import PostgresQueueAdmin
-from plumbline.application.pipeline_message import (
+from plumbline.codecs.queue_message import (
     decode,
     encode_delivered,
     encode_receipt,

@@ -10,7 +10,7 @@ import pytest
 
 from plumbline.adapters.postgres.database import Database
 from plumbline.adapters.postgres.queue import PostgresQueue, declare_queues
-from plumbline.application.pipeline_message import (
+from plumbline.codecs.queue_message import (
     decode,
     encode_delivered,
     encode_receipt,

@@ -21,7 +21,7 @@ from hypothesis.stateful import (
 
 from plumbline.adapters.postgres.database import Database
 from plumbline.adapters.postgres.queue import PostgresQueue, declare_queues
-from plumbline.application.pipeline_message import encode_delivered, encode_refusal
+from plumbline.codecs.queue_message import encode_delivered, encode_refusal
 from plumbline.domain.delivery import DeliveredReading, Refusal
 from plumbline.domain.ledger import Balance
 from plumbline.errors import QueueUnavailable

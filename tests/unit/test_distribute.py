@@ -7,7 +7,7 @@ import pytest
 
 from fake_broker import RECEIVED_AT, ScriptedQueue, queue_messages
 from plumbline.application.distribute import Distribute
-from plumbline.application.pipeline_message import encode_delivered, encode_receipt
+from plumbline.codecs.queue_message import encode_delivered, encode_receipt
 from plumbline.domain.delivery import DeliveredReading, Receipt
 from plumbline.domain.reading import Reading
 from plumbline.errors import QueueUnavailable

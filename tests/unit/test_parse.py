@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fake_broker import RECEIVED_AT, FakeBroker, ScriptedQueue, queue_messages
 from plumbline.application.parse import Parse
-from plumbline.application.pipeline_message import decode
+from plumbline.codecs.queue_message import decode
 from plumbline.domain.delivery import DeliveredReading, Receipt, Refusal
 from plumbline.domain.reading import format_time
 from plumbline.domain.reason import Reason

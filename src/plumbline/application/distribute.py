@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from plumbline.application.pipeline_message import READING, RECEIPT, REFUSAL, forward, message_type
+from plumbline.codecs.queue_message import READING, RECEIPT, REFUSAL, forward, message_type
 from plumbline.errors import InvalidMessage
 from plumbline.ports import OutgoingMessage, Queue, QueueMessage
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from plumbline.application.ordering import PendingItem, alarms_first
-from plumbline.application.pipeline_message import (
+from plumbline.codecs.queue_message import (
     encode_delivered,
     encode_receipt,
     encode_refusal,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from plumbline.application.pipeline_message import decode
+from plumbline.codecs.queue_message import decode
 from plumbline.domain.delivery import DeliveredReading, Receipt, Refusal
 from plumbline.errors import InvalidMessage
 from plumbline.ports import PersistBatch, PersistOutcome, QueueMessage, ReadingStore

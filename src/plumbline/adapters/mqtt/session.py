@@ -122,7 +122,6 @@ class MqttSession:
         # acknowledgements that it has not read yet. So a second descriptor reads on to the end.
         with socket.socket(fileno=os.dup(connection.fileno())) as tail:
             self._client.disconnect()
-            connection.close()
             if self._connected:
                 _read_to_end(tail)
 

@@ -11,7 +11,7 @@ from psycopg.types.json import Jsonb
 
 from plumbline.adapters.postgres.database import Database
 from plumbline.adapters.postgres.queue_statements import Row, channel, execute, message_of, span
-from plumbline.application.pipeline_message import DELIVERY_ATTRIBUTE, decode
+from plumbline.codecs.queue_message import DELIVERY_ATTRIBUTE, decode
 from plumbline.domain.delivery import UNATTRIBUTED, DeliveredReading, Receipt, Refusal
 from plumbline.domain.ledger import Outcome, tally
 from plumbline.domain.reading import is_device_id

@@ -12,7 +12,7 @@ import psycopg
 
 from plumbline.adapters.postgres.binary_arrays import Moments, Texts, Uuids
 from plumbline.adapters.postgres.queries import load
-from plumbline.application.pipeline_message import decode, delivery_of
+from plumbline.codecs.queue_message import decode, delivery_of
 from plumbline.domain.delivery import UNATTRIBUTED, DeliveredReading, Receipt, batch_of
 from plumbline.domain.reading import is_device_id
 from plumbline.errors import InvalidMessage

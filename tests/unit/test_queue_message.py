@@ -7,7 +7,7 @@ from uuid import uuid4
 import pytest
 
 from fake_broker import RECEIVED_AT, queue_messages
-from plumbline.application.pipeline_message import (
+from plumbline.codecs.queue_message import (
     decode,
     encode_delivered,
     encode_receipt,
