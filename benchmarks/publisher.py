@@ -3,7 +3,7 @@
 import json
 import socket
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from plumbline.domain.reading import format_time
@@ -42,6 +42,15 @@ def publish_backlog(
                 )
                 connection.sendall(packets)
                 _read_exactly(connection, 4 * len(part))
+
+
+def payloads(devices: Sequence[str], readings: int) -> list[bytes]:
+    """Return the payloads that `publish_backlog` would publish."""
+    started = datetime.now(UTC) - timedelta(milliseconds=readings)
+    return [
+        _payload(devices[index % len(devices)], started, index, "normal")
+        for index in range(readings)
+    ]
 
 
 def _payload(device: str, started: datetime, index: int, status: str) -> bytes:

@@ -144,19 +144,19 @@ def test_everything_published_is_stored_and_verified(
     """All faults at once: the system's own decoder and store agree with the truth."""
     credentials = mosquitto.add_devices(*device_ids(30))
     summary = run(
-        plain(mosquitto, count=3000, at_once=True, faults=EVERY_FAULT), credentials, truth
+        plain(mosquitto, count=1500, at_once=True, faults=EVERY_FAULT), credentials, truth
     )
     store(take(drain), database_url)
     report = verify(truth, database_url)
     assert report.ok, str(report)
     assert set(report.found) == set(CHECKS)
-    assert summary.readings == report.readings == report.stored == 3000
+    assert summary.readings == report.readings == report.stored == 1500
     assert summary.acknowledged == summary.published == report.acknowledged
     assert summary.rejected == summary.unacknowledged == 0
-    assert summary.published == 3000 + summary.faults["duplicate"] + summary.faults["malformed"]
-    assert report.duplicates == summary.faults["duplicate"] > 200
-    assert report.malformed == summary.faults["malformed"] > 200
-    assert summary.reconnects > 50
+    assert summary.published == 1500 + summary.faults["duplicate"] + summary.faults["malformed"]
+    assert report.duplicates == summary.faults["duplicate"] > 100
+    assert report.malformed == summary.faults["malformed"] > 100
+    assert summary.reconnects > 25
     assert summary.sent_again > 0
 
 
@@ -168,7 +168,7 @@ def test_readings_in_time_carry_the_time_of_measuring(
     summary = run(plain(mosquitto, interval_s=0.1, duration_s=1.0), credentials, truth)
     took_s = time.time() - began
     assert summary.readings == pytest.approx(100, abs=25)
-    assert 0.9 < took_s < 5.0
+    assert 0.9 < took_s < DEADLINE_S
     phases = set()
     for line in read_truth(truth):
         if isinstance(line, ReadingLine):
@@ -178,7 +178,7 @@ def test_readings_in_time_carry_the_time_of_measuring(
                 if isinstance(stamp, int)
                 else datetime.fromisoformat(stamp).timestamp()
             )
-            assert 0.0 <= line.published_at.timestamp() - at_s < 0.5
+            assert 0.0 <= line.published_at.timestamp() - at_s < 2.0
             phases.add(round(at_s * 1000) % 100)
     assert len(phases) > 5  # devices do not measure all together
     store(take(drain), database_url)

@@ -125,6 +125,15 @@ def test_a_repetition_after_its_partition_was_dropped_is_known(world: World) -> 
     assert world.value("SELECT count(*) FROM quarantine") == 0
 
 
+def test_a_repetition_after_another_reading_took_its_place_is_known(world: World) -> None:
+    moment = noon_of(OLDEST_KEPT)
+    batch = deliver(reading(at=moment), reading(at=moment), reading(at=moment, tilt_angle_deg=9.0))
+    world.persist(*batch)
+    world.retention.drop_partitions(NOW + timedelta(days=1))
+    assert world.persist(*deliver(reading(at=moment, tilt_angle_deg=9.0))).stored == 1
+    assert world.persist(*batch) == PersistOutcome(repeated=3)
+
+
 def test_ids_go_on_beyond_the_old_limit(world: World) -> None:
     """SERIAL ends at 2**31 - 1, and every conflict burns a value too."""
     world.query("SELECT setval('sensor_data_id_seq', %s)", 2**31 - 500)

@@ -95,7 +95,9 @@ def test_24_good_and_1_bad_are_24_rows_and_one_failure(world: World, bad: dict[s
     outcome = world.persist(*batch)
     assert outcome.stored == 24
     assert list(outcome.rejected) == [batch[11].delivery_id]
-    assert "\0" not in outcome.rejected[batch[11].delivery_id]
+    why = outcome.rejected[batch[11].delivery_id]
+    assert why
+    assert batch[11].reading.device_id not in why  # a log must not hold what a device sent
     assert world.value("SELECT count(*) FROM sensor_data") == 24
     assert world.value("SELECT count(*) FROM device_status") == 24
     assert world.outcomes() == {f"dev-{n:02d}": {"stored": 1} for n in range(24)}

@@ -22,7 +22,11 @@ def device() -> None:
 @click.argument("device_id")
 @click.option("--name", default="", help="For people.")
 @click.option(
-    "--protocol", type=click.Choice([p.value for p in Protocol]), default="mqtt", show_default=True
+    "--protocol",
+    type=click.Choice([p.value for p in Protocol]),
+    default="mqtt",
+    show_default=True,
+    help="How it reaches the broker.",
 )
 @data_dir_option
 @json_option

@@ -13,7 +13,9 @@ from plumbline.domain.reason import Reason
 
 _IDS = click.argument("ids", nargs=-1, type=int)
 _DEVICE = click.option("--device", "device_id", help="Only of this device.")
-_REASON = click.option("--reason", type=click.Choice([r.value for r in Reason]))
+_REASON = click.option(
+    "--reason", type=click.Choice([r.value for r in Reason]), help="Only with this code."
+)
 _SHOWN_BYTES = 2000
 
 
@@ -25,7 +27,9 @@ def quarantine() -> None:
 @quarantine.command("list")
 @_DEVICE
 @_REASON
-@click.option("--limit", default=50, show_default=True, type=click.IntRange(1))
+@click.option(
+    "--limit", default=50, show_default=True, type=click.IntRange(1), help="At most so many."
+)
 @data_dir_option
 @json_option
 def list_(

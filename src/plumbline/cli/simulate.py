@@ -17,13 +17,29 @@ _FRACTION = click.FloatRange(0.0, 1.0)
 
 
 @click.command()
-@click.option("--devices", default=20, show_default=True, type=click.IntRange(1, 100_000))
-@click.option("--interval", default="5s", show_default=True, type=Duration(0.002))
+@click.option(
+    "--devices",
+    default=20,
+    show_default=True,
+    type=click.IntRange(1, 100_000),
+    help="How many devices, each with a connection of its own.",
+)
+@click.option(
+    "--interval",
+    default="5s",
+    show_default=True,
+    type=Duration(0.002),
+    help="Between two readings of a device.",
+)
 @click.option("--duration", type=Duration(0.1), help="How long; else until stopped.")
 @click.option("--count", type=click.IntRange(1), help="Readings of all devices together.")
 @click.option("--at-once", is_flag=True, help="As fast as possible; needs --count.")
 @click.option(
-    "--scenario", default=MIXED, show_default=True, type=click.Choice(list(SCENARIO_NAMES))
+    "--scenario",
+    default=MIXED,
+    show_default=True,
+    type=click.Choice(list(SCENARIO_NAMES)),
+    help="How the structures move.",
 )
 @click.option("--seed", default=1, show_default=True, help="Same seed, same truth and faults.")
 @click.option("--prefix", default="sim", show_default=True, help="Device ids are PREFIX-0001 …")

@@ -26,12 +26,24 @@ _PORT = click.IntRange(1, 65_535)
     show_default=True,
     help="Address of the broker without TLS: passwords pass in clear.",
 )
-@click.option("--portal-host", default="127.0.0.1", show_default=True)
-@click.option("--mqtt-port", type=_PORT, help="[default: 1883 or a free one, kept]")
-@click.option("--mqtts-port", type=_PORT, help="[default: 8883 or a free one, kept]")
-@click.option("--portal-port", type=_PORT, help="[default: 8080 or a free one, kept]")
-@click.option("--postgres-port", type=_PORT, help="[default: a free one, kept]")
-@click.option("--redis-port", type=_PORT, help="[default: a free one, kept]")
+@click.option(
+    "--portal-host", default="127.0.0.1", show_default=True, help="Address of the portal."
+)
+@click.option(
+    "--mqtt-port",
+    type=_PORT,
+    help="The broker's port without TLS; by default 1883 or a free one, kept.",
+)
+@click.option(
+    "--mqtts-port",
+    type=_PORT,
+    help="The broker's port with TLS; by default 8883 or a free one, kept.",
+)
+@click.option(
+    "--portal-port", type=_PORT, help="The portal's port; by default 8080 or a free one, kept."
+)
+@click.option("--postgres-port", type=_PORT, help="PostgreSQL's port; by default a free one, kept.")
+@click.option("--redis-port", type=_PORT, help="Redis's port; by default a free one, kept.")
 @click.option(
     "--ingest-every",
     "ingest_every_s",

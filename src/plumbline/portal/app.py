@@ -97,8 +97,16 @@ class Portal:
         if database is None:
             database = Database(self._settings.database_url.reveal(), StoreUnavailable)
             self._local.database = database
-        with database.connection() as connection:
-            return connection.execute(_QUERIES[name], parameters).fetchall()
+        try:
+            return _execute(database, name, parameters)
+        except StoreUnavailable:
+            # The first request after the server's restart finds a connection that is dead.
+            return _execute(database, name, parameters)
+
+
+def _execute(database: Database, name: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+    with database.connection() as connection:
+        return connection.execute(_QUERIES[name], parameters).fetchall()
 
 
 def _device(row: tuple[Any, ...], now: datetime) -> dict[str, Any]:

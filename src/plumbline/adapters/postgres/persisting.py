@@ -137,7 +137,7 @@ def insert_refusals(connection: _Connection, refusals: Sequence[Refusal]) -> set
 
 
 def upsert_statuses(connection: _Connection, stored: Sequence[Reading]) -> None:
-    """Move the status of the readings' devices forward in device time."""
+    """Move the status of the readings' devices forward in device time; in lock order."""
     connection.execute(_SQL["upsert_statuses"], status_columns(stored))
 
 

@@ -47,14 +47,13 @@ def reading_columns(delivered: Sequence[DeliveredReading]) -> dict[str, Array]:
     }
 
 
-def status_columns(readings: Iterable[Reading]) -> dict[str, Array]:
-    """Return the columns of ``device_status`` for the newest reading of each device, sorted."""
-    newest: dict[str, Reading] = {}
-    for reading in readings:
-        known = newest.get(reading.device_id)
-        if known is None or known.observed_at < reading.observed_at:
-            newest[reading.device_id] = reading
-    rows = [newest[device_id] for device_id in sorted(newest)]
+def status_columns(in_order: Iterable[Reading]) -> dict[str, Array]:
+    """Return the columns of ``device_status`` for the newest reading of each device.
+
+    Args:
+        in_order: In lock order, so that a device's last one is its newest.
+    """
+    rows = {reading.device_id: reading for reading in in_order}.values()
     return {
         "device_id": Texts([r.device_id for r in rows]),
         "timestamp": Moments([r.observed_at for r in rows]),

@@ -18,7 +18,7 @@ class PostgresStatuses:
         self._database = database
 
     def device_statuses(self) -> Iterator[Sequence[DeviceStatus]]:
-        """Yield the status of every device, by device id, in chunks, from one snapshot.
+        """Yield the status of every device, by device id, in chunks, from one snapshot: a cursor's.
 
         Raises:
             StoreUnavailable: Also between two chunks.
@@ -28,7 +28,6 @@ class PostgresStatuses:
             connection.transaction(),
             connection.cursor(name="device_statuses") as cursor,
         ):
-            connection.execute(_SQL["begin_snapshot"])
             cursor.execute(_SQL["device_statuses"])
             while rows := cursor.fetchmany(_CHUNK):
                 yield [
