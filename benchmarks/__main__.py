@@ -51,9 +51,8 @@ def main() -> None:
 def _print_reading_path(lines: list[reading_path.Measurement]) -> None:
     own = lines[0].rate
     print("backlog in the broker → committed rows, 1,000 devices, everything durable")
-    print(
-        f"{'':26}{'readings':>10}{'seconds':>10}{'readings/s':>12}{'plumbline is':>14}{'peak MB':>9}"
-    )
+    headings = ("readings", "seconds", "readings/s", "plumbline is", "peak MB")
+    print(f"{'':26}" + "{:>10}{:>10}{:>12}{:>14}{:>9}".format(*headings))
     for line in lines:
         memory = "" if line.peak_mb is None else f"{line.peak_mb:.0f}"
         ratio = "" if line is lines[0] else f"{own / line.rate:.2f} x"

@@ -21,20 +21,20 @@ _PLACEHOLDERS = {
 _COMMANDS_INTRODUCTION = """\
 # Commands
 
-Every sub-command takes `--data-dir DIR` (else `$PLUMBLINE_DATA_DIR`, else `./.plumbline`) and finds \
-the running system there; `DATABASE_URL` overrides where the data is. Data goes to standard output, \
-messages to standard error; `--json` prints JSON where there is data. Durations are `500ms`, `5s`, \
-`5m`, `24h`, `90d`.
+Every sub-command takes `--data-dir DIR` (else `$PLUMBLINE_DATA_DIR`, else `./.plumbline`) and
+finds the running system there; `DATABASE_URL` overrides where the data is. Data goes to standard
+output, messages to standard error; `--json` prints JSON where there is data. Durations are
+`500ms`, `5s`, `5m`, `24h`, `90d`.
 
-Exit status: 0 ok; 1 a check failed, or the system cannot do it now; 2 usage or configuration, one \
+Exit status: 0 ok; 1 a check failed, or the system cannot do it now; 2 usage or configuration, one
 line that names the setting.
 """
 
 _SETTINGS_INTRODUCTION = """\
 # Settings
 
-Every entry point reads its settings from the environment, once, when it starts; a missing or wrong \
-one is named. `plumbline up` sets them for its processes; they are for AWS and for servers of your \
+Every entry point reads its settings from the environment, once, when it starts; a missing or wrong
+one is named. `plumbline up` sets them for its processes; they are for AWS and for servers of your
 own. `plumbline settings` prints this table.
 
 | entry point | setting | default | meaning |

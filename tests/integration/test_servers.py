@@ -42,16 +42,6 @@ time.sleep(60)
 """
 
 
-@pytest.fixture
-def data_dir(server_dir: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """Yield a data directory of this test's own."""
-    name = "".join(c if c.isalnum() else "-" for c in request.node.name)
-    directory = server_dir / name
-    directory.mkdir()
-    yield directory
-    shutil.rmtree(directory)
-
-
 @pytest.fixture(params=list(PROGRAMS), ids=lambda kind: PROGRAMS[kind])
 def kind(request: pytest.FixtureRequest) -> type[Server]:
     """Return each server's class."""
@@ -228,8 +218,8 @@ def test_postgres_ignores_a_lock_file_whose_process_id_is_another_server_now(
 
 
 def test_postgres_begins_anew_where_its_first_start_was_cut_off(data_dir: Path) -> None:
-    (data_dir / "postgres" / "new" / "base").mkdir(parents=True)
-    server = PostgresServer(data_dir)
+    (data_dir / "other" / "postgres" / "new" / "base").mkdir(parents=True)
+    server = PostgresServer(data_dir / "other")
     server.start()
     try:
         server.wait_ready(READY_S)

@@ -2,7 +2,6 @@
 
 import os
 import queue
-import shutil
 import signal
 import subprocess
 import sys
@@ -95,16 +94,6 @@ def parse(line: str) -> Event:
 
 
 @pytest.fixture
-def data_dir(server_dir: Path, request: pytest.FixtureRequest) -> Iterator[Path]:
-    """Yield a data directory of this test's own."""
-    name = "".join(c if c.isalnum() else "-" for c in request.node.name)
-    directory = server_dir / name
-    directory.mkdir()
-    yield directory
-    shutil.rmtree(directory)
-
-
-@pytest.fixture
 def run(data_dir: Path) -> Iterator[Callable[..., Supervised]]:
     """Yield what starts a supervisor in the data directory, stopped at the end."""
     started: list[Supervised] = []
@@ -172,6 +161,24 @@ def test_a_killed_worker_comes_back(run: Callable[..., Supervised], data_dir: Pa
     supervised.wait_for("system_ready")
     os.kill(pid, signal.SIGKILL)
     assert int(supervised.wait_for("process_started")["pid"]) != pid
+
+
+def test_what_a_killed_worker_started_ends_with_it(
+    run: Callable[..., Supervised], data_dir: Path
+) -> None:
+    """It would keep a port, or go on beside its successor."""
+    mark = data_dir / "child"
+    fork = (
+        "import subprocess; child = subprocess.Popen(['sleep', '600']); "
+        f"open({str(mark)!r}, 'w').write(str(child.pid)); "
+    )
+    supervised = run("--worker", sleeper(data_dir, fork))
+    pid = int(supervised.wait_for("process_started")["pid"])
+    supervised.wait_for("system_ready")
+    child = int(mark.read_text("ascii"))
+    os.kill(pid, signal.SIGKILL)
+    supervised.wait_for("process_ended")
+    wait_until(lambda: not runs(child))
 
 
 def test_a_worker_that_ends_again_and_again_waits_twice_as_long_each_time(

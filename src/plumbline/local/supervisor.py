@@ -161,6 +161,7 @@ class Supervisor:
     def _ended(self, watched: _Watched) -> None:
         process = watched.process
         self._forget(watched)
+        process.end_remains()
         if process.once and process.exit_status == 0:
             self._now_ready(watched, _State.DONE)
             return
@@ -205,7 +206,9 @@ class Supervisor:
             process.send_signal(process.stop_signal)
         for process in alive:
             deadline = min(began + process.stop_timeout_s, latest)
-            if not process.wait(deadline - time.monotonic()):
+            if process.wait(deadline - time.monotonic()):
+                process.end_remains()
+            else:
                 self._log("process_killed", name=process.name)
                 process.kill()
 

@@ -6,6 +6,7 @@ import subprocess
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -160,6 +161,13 @@ class ManagedProcess(ABC):
         """End it at once, and all that is left of it."""
         self.send_signal(signal.SIGKILL)
         self.wait(_KILL_WAIT_S)
+        self.end_remains()
+
+    def end_remains(self) -> None:
+        """End what it started and did not end itself; call this as soon as it has ended."""
+        if self._child is not None:
+            with suppress(ProcessLookupError, PermissionError):  # nothing of ours is left
+                os.killpg(self._child.pid, signal.SIGKILL)
 
     def stop(self, timeout_s: float | None = None) -> None:
         """Stop it in good order, or by SIGKILL where that takes longer than the timeout.
@@ -168,7 +176,9 @@ class ManagedProcess(ABC):
             timeout_s: Instead of its own ``stop_timeout_s``.
         """
         self.send_signal(self.stop_signal)
-        if not self.wait(self.stop_timeout_s if timeout_s is None else timeout_s):
+        if self.wait(self.stop_timeout_s if timeout_s is None else timeout_s):
+            self.end_remains()
+        else:
             self.kill()
 
 

@@ -83,9 +83,8 @@ class Server(ManagedProcess):
             home.close()
             raise
 
-    def kill(self) -> None:
-        """End the server at once, with all of its processes."""
-        super().kill()
+    def end_remains(self) -> None:
+        """End what is left of the server; PostgreSQL's processes are no group of its own."""
         self._end_leftovers()
 
     def choose_port(self, name: str, port: int | None, preferred: int | None = None) -> int:
