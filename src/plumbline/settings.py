@@ -10,7 +10,6 @@ from msgspec import Meta
 from plumbline.errors import ConfigurationError
 from plumbline.topology import TOPOLOGY
 
-
 DEFAULT_TOPICS = "tilt/+/telemetry"
 
 

@@ -39,7 +39,6 @@ def prepare_broker(data_dir: Path, demo_ids: list[str]) -> None:
     config = {
         "url": environment["PLUMBLINE_DEVICE_URL"],
         "credentials": passwords,
-        "truth": str(path.with_name("truth.jsonl")),
         "options": {"interval_s": 5.0},
     }
     write_private(path, json.dumps(config))
