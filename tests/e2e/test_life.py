@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from e2e.conftest import PLUMBLINE, System, wait_until
+from mqtt_device import MqttDevice, Refused
 
 
 @pytest.mark.parametrize("system", [["--demo"]], indirect=True)
@@ -67,3 +68,18 @@ def test_commands_without_a_system_say_what_to_do(system: System) -> None:
 def test_a_scheduled_function_runs_when_it_is_triggered(system: System) -> None:
     assert json.loads(system.run("trigger", "ingestion", "--json").stdout)["drained"] is True
     assert system.run("trigger", "sync").returncode == 0
+
+
+def test_a_device_that_is_turned_away_is_counted(system: System) -> None:
+    """A publication on a wrong topic is acknowledged to it all the same, and lost."""
+    new = system.json("device", "add", "tower")
+    host, port = system.endpoints.mqtt_url.removeprefix("mqtt://").split(":")
+    with MqttDevice((host, int(port)), "tower", new["password"]) as device:
+        device.publish("tilt/bridge/telemetry", b"{}")
+    assert system.json("status")["broker_refusals"]["cut_off"] == {"tower": 1}
+    assert "cut off   tower, 1 times" in system.run("status").stdout
+    system.run("device", "disable", "tower")
+    with pytest.raises(Refused):
+        MqttDevice((host, int(port)), "tower", new["password"])
+    assert system.json("status")["broker_refusals"]["sign_ins"] >= 1
+    assert system.rows() == 0

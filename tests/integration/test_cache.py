@@ -156,6 +156,14 @@ def test_a_server_that_is_not_there_is_unavailable() -> None:
     cache.close()
 
 
+def test_a_connection_that_the_server_closed_is_replaced_unnoticed(
+    cache: RedisStatusCache, client: redis.Redis
+) -> None:
+    cache.put_statuses([status()], SYNCED)
+    client.client_kill_filter(_type="normal", skipme=True)
+    assert cache.get_status("dev-1") is not None
+
+
 def test_a_server_that_was_killed_serves_again_without_a_new_client(
     cache: RedisStatusCache, redis_server: RedisServer
 ) -> None:

@@ -204,12 +204,24 @@ def test_the_wait_before_a_restart_has_a_limit() -> None:
 def test_a_signal_stops_workers_before_servers_and_leaves_nothing(
     run: Callable[..., Supervised], data_dir: Path, number: signal.Signals
 ) -> None:
-    endpoints = data_dir / "endpoints.json"
-    supervised = run("--servers", "--worker", sleeper(data_dir))
+    endpoints, served = data_dir / "endpoints.json", data_dir / "served"
+    handler = f"""
+import json, signal, socket, sys, time
+def finish(*_):
+    time.sleep(0.3)
+    for port in json.load(open({str(data_dir / "ports.json")!r})).values():
+        if port != mosquitto_tls: socket.create_connection(("127.0.0.1", port)).close()
+    open({str(served)!r}, "w").close()
+    sys.exit()
+mosquitto_tls = json.load(open({str(data_dir / "ports.json")!r}))["mosquitto-tls"]
+signal.signal(signal.SIGTERM, finish)
+"""
+    supervised = run("--servers", "--worker", sleeper(data_dir, handler))
     supervised.wait_for("system_ready")
     assert endpoints.exists()
     assert supervised.stop(number) < 5
     assert supervised.process.returncode == 0
+    assert served.exists()
     assert not endpoints.exists()
     assert nothing_runs(data_dir)
 

@@ -11,6 +11,7 @@ from plumbline import bootstrap
 from plumbline.cli.output import age, print_json, print_table
 from plumbline.cli.system import data_dir_option, json_option, require_running
 from plumbline.errors import PlumblineError
+from plumbline.local.broker_log import BrokerRefusals, read_refusals
 from plumbline.local.endpoints import Endpoints
 from plumbline.local.function_status import FunctionStatus, read_all
 from plumbline.local.reachable import broker_answers, cache_answers, portal_answers
@@ -30,6 +31,7 @@ def status(ctx: click.Context, data_dir: Path, *, as_json: bool) -> None:
         "portal": portal_answers(endpoints.portal_url),
     }
     functions = read_all(data_dir / "run" / "functions")
+    refusals = read_refusals(data_dir / "logs" / "mosquitto.log")
     try:
         stored = _stored(endpoints)
         servers["database"] = True
@@ -44,11 +46,13 @@ def status(ctx: click.Context, data_dir: Path, *, as_json: bool) -> None:
                 "pid": endpoints.pid,
                 "servers": servers,
                 "functions": [asdict(one) for one in functions],
+                "broker_refusals": asdict(refusals),
                 **(stored or {}),
             }
         )
     else:
         _print(endpoints, servers, functions, stored)
+        _print_refusals(refusals)
     ctx.exit(0 if healthy else 1)
 
 
@@ -144,6 +148,13 @@ def _print(
         f"{ledger['in_flight']:,} in flight, {ledger['quarantined']:,} quarantined, "
         f"{ledger['dead_lettered']:,} dead-lettered"
     )
+
+
+def _print_refusals(refusals: BrokerRefusals) -> None:
+    if refusals.sign_ins:
+        click.echo(f"refused   {refusals.sign_ins:,} connections with a wrong user or password")
+    for device_id, count in refusals.cut_off.items():
+        click.echo(f"cut off   {device_id}, {count:,} times: a topic that it may not use?")
 
 
 def _age_s(moment: str | None) -> float | None:

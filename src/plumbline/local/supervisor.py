@@ -18,11 +18,13 @@ from plumbline.errors import PlumblineError, TransientError
 from plumbline.local.backoff import Backoff
 from plumbline.local.endpoints import remove_endpoints
 from plumbline.local.event_log import LogEvent, log_event
+from plumbline.local.servers.logs import bound_log
 from plumbline.local.servers.process import ManagedProcess
 
 _FIRST_READY_POLL_S = 0.05
 _SLOWEST_READY_POLL_S = 0.5
 _ATTEMPTS_TO_START = 5
+_LOGS_EVERY_S = 60.0
 _STOP_TOTAL_S = 14.0
 _STOP_RESERVE_S = 2.0
 
@@ -76,6 +78,7 @@ class Supervisor:
         self._backoff = backoff or Backoff()
         self._log = log
         self._announced = False
+        self._logs_due_at = time.monotonic()
         self._stop_signal: signal.Signals | None = None
         self._selector = selectors.DefaultSelector()
 
@@ -97,8 +100,8 @@ class Supervisor:
             finally:
                 self._stop()
 
-    def _advance(self) -> float | None:
-        """Do what is due; return the seconds until more is, or None for never."""
+    def _advance(self) -> float:
+        """Do what is due; return the seconds until more is."""
         for watched in self._watched.values():
             if self._stop_signal is not None:
                 return 0.0
@@ -112,8 +115,13 @@ class Supervisor:
             self._announced = True
             self._on_ready()
             self._log("system_ready")
+        if time.monotonic() >= self._logs_due_at:
+            self._logs_due_at = time.monotonic() + _LOGS_EVERY_S
+            for watched in self._watched.values():
+                if watched.process.log_path is not None:
+                    bound_log(watched.process.log_path)
         due = [w.due_at for w in self._watched.values() if self._is_due_some_time(w)]
-        return max(min(due) - time.monotonic(), 0.0) if due else None
+        return max(min([*due, self._logs_due_at]) - time.monotonic(), 0.0)
 
     def _is_due_some_time(self, watched: _Watched) -> bool:
         if watched.state is _State.STARTING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from plumbline.adapters.mqtt.configuration import INGEST_USER
+from plumbline.adapters.mqtt.configuration import INGEST_USER, BrokerOptions
 from plumbline.errors import ConfigurationError
 from plumbline.local.data_dir import locked_data_dir
 from plumbline.local.endpoints import Endpoints, write_endpoints
@@ -117,6 +117,7 @@ class _System:
                 plain_host=options.mqtt_host,
                 preferred=(_MQTT_PORT, _MQTTS_PORT),
                 tls=ensure_tls_files(data_dir, [options.host, options.mqtt_host]),
+                options=BrokerOptions(log_connections=True),
             )
             self._servers.append(mosquitto)
             ingest_url = mosquitto.user_url(INGEST_USER)

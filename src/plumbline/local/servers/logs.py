@@ -1,5 +1,7 @@
-"""Log files of child processes, bounded at each start."""
+"""Log files of child processes, bounded."""
 
+import os
+import shutil
 from pathlib import Path
 from typing import BinaryIO
 
@@ -9,13 +11,23 @@ _TAIL_LINES = 5
 
 
 def open_log(path: Path) -> BinaryIO:
-    """Open a log for appending; one of 16 MiB or more first becomes ``<name>.1``."""
+    """Open a log for appending; see `bound_log`."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.exists() and path.stat().st_size >= _KEEP_BYTES:
-        path.replace(path.with_name(f"{path.name}.1"))
+    bound_log(path)
     file = path.open("ab")
     path.chmod(0o600)
     return file
+
+
+def bound_log(path: Path) -> None:
+    """Copy a log of 16 MiB or more to ``<name>.1`` and empty it.
+
+    Its writers append, so that they go on at the beginning; a line written between the two steps
+    is lost.
+    """
+    if path.exists() and path.stat().st_size >= _KEEP_BYTES:
+        shutil.copy2(path, path.with_name(f"{path.name}.1"))
+        os.truncate(path, 0)
 
 
 def tail(path: Path) -> str:
