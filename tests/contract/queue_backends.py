@@ -8,7 +8,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from uuid import uuid4
 
-import psycopg
 from mypy_boto3_sqs import SQSClient
 from mypy_boto3_sqs.literals import QueueAttributeNameType
 
@@ -96,16 +95,19 @@ class MemoryBackend(Backend):
 
 
 class PostgresBackend(Backend):
-    """The queues of one machine. Its time passes by moving the stored times back."""
+    """The queues of one machine. Its time passes by moving the stored times back.
+
+    All is one connection's, but for consumers, which have their own.
+    """
 
     large_batch = 10_000
 
     def __init__(self, database_url: str) -> None:
         self._url = database_url
         self._databases = ExitStack()
+        self._database = self._connect()
 
-    def database(self) -> Database:
-        """Return a connection of its own, closed with the backend."""
+    def _connect(self) -> Database:
         database = Database(self._url, QueueUnavailable)
         self._databases.callback(database.close)
         return database
@@ -118,17 +120,17 @@ class PostgresBackend(Backend):
             local_visibility_timeout_s=VISIBILITY_TIMEOUT_S,
             max_receive_count=MAX_RECEIVES,
         )
-        declare_queues(self.database(), [spec])
+        declare_queues(self._database, [spec])
         return Pair(
-            PostgresQueue(self.database(), spec.name, fifo=fifo),
-            PostgresQueue(self.database(), spec.dead_letter_queue, fifo=fifo),
+            PostgresQueue(self._database, spec.name, fifo=fifo),
+            PostgresQueue(self._database, spec.dead_letter_queue, fifo=fifo),
         )
 
     def consumer(self, queue: Queue) -> Queue:
-        return PostgresQueue(self.database(), queue.name, fifo=queue.fifo)
+        return PostgresQueue(self._connect(), queue.name, fifo=queue.fifo)
 
     def pass_time(self, seconds: int) -> None:
-        with psycopg.connect(self._url) as connection:
+        with self._database.connection() as connection:
             connection.execute(
                 "UPDATE queue_lease SET received_at = received_at - make_interval(secs => %(s)s),"
                 " visible_at = visible_at - make_interval(secs => %(s)s)",
@@ -140,7 +142,7 @@ class PostgresBackend(Backend):
             )
 
     def admin(self, pair: Pair) -> QueueAdmin:  # noqa: ARG002 - one admin for all queues
-        return PostgresQueueAdmin(self.database())
+        return PostgresQueueAdmin(self._database)
 
     def close(self) -> None:
         self._databases.close()

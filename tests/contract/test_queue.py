@@ -192,6 +192,18 @@ def test_visibility_changes_only_for_the_messages_named(backend: Backend) -> Non
     assert queue.receive(10) == []
 
 
+def test_a_handle_stays_good_when_its_visibility_changes(backend: Backend) -> None:
+    queue = backend.pair(fifo=True).queue
+    queue.send([message(group, group) for group in "ABC"])
+    received = queue.receive(3, visibility_s=1)
+    queue.change_visibility(handles(received)[:2], 20)
+    queue.change_visibility(handles(received)[1:], 30)
+    backend.pass_time(1)
+    assert queue.receive(3) == []
+    assert queue.delete(handles(received)) == []
+    assert (queue.depth().visible, queue.depth().in_flight) == (0, 0)
+
+
 def test_visibility_can_be_extended(backend: Backend) -> None:
     queue = backend.pair(fifo=True).queue
     queue.send([message("A", "one")])

@@ -101,6 +101,8 @@ def test_a_moment_out_of_all_reason_makes_no_partition(world: World, year: int) 
 
 
 def test_a_bad_row_and_a_missing_partition_in_one_batch(world: World) -> None:
+    """The bad one is found first; the missing partition while it is being isolated."""
+    world.retention.ensure_partitions(NOON, days_back=0, days_ahead=0)
     batch = deliver(
         reading("a", battery_level_pct=200), reading("b"), reading("c", at=noon_of(OLDEST_KEPT))
     )

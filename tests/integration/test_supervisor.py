@@ -169,7 +169,7 @@ def test_what_a_killed_worker_started_ends_with_it(
     """It would keep a port, or go on beside its successor."""
     mark = data_dir / "child"
     fork = (
-        "import subprocess; child = subprocess.Popen(['sleep', '600']); "
+        "import subprocess as s; child = s.Popen(['sleep', '60'], stderr=s.DEVNULL); "
         f"open({str(mark)!r}, 'w').write(str(child.pid)); "
     )
     supervised = run("--worker", sleeper(data_dir, fork))
@@ -254,12 +254,12 @@ def test_ctrl_c_reaches_the_supervisor_alone(
     run: Callable[..., Supervised], data_dir: Path
 ) -> None:
     """A terminal sends SIGINT to the whole group; the workers' stop must stay in order."""
-    code = "import signal; signal.signal(signal.SIGINT, lambda *_: print('hit', flush=True)); "
+    code = "import os, signal; signal.signal(signal.SIGINT, lambda *_: os.write(2, b'hit\\n')); "
     supervised = run("--worker", sleeper(data_dir, code))
     supervised.wait_for("system_ready")
     os.killpg(supervised.process.pid, signal.SIGINT)
-    events = [parse(line)["event"] for line in supervised.rest()]
-    assert events == ["system_stopping", "system_stopped"]
+    lines = supervised.rest()
+    assert [parse(line)["event"] for line in lines] == ["system_stopping", "system_stopped"]
 
 
 def test_a_second_system_on_the_data_directory_is_refused(

@@ -74,13 +74,14 @@ class Side:
 
 @pytest.mark.parametrize("fifo", [True, False])
 def test_the_queues_on_postgresql_do_what_the_fake_does(database_url: str, *, fifo: bool) -> None:
-    @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    @given(st.lists(st.one_of(SEND, RECEIVE, RECEIVE, DELETE, CHANGE, PASS), max_size=19))
-    def compare(actions: list[tuple[Any, ...]]) -> None:
-        with closing(PostgresBackend(database_url)) as postgres, closing(MemoryBackend()) as memory:
-            fake, real = Side(memory, fifo=fifo), Side(postgres, fifo=fifo)
+    with closing(PostgresBackend(database_url)) as postgres:
+
+        @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+        @given(st.lists(st.one_of(SEND, RECEIVE, RECEIVE, DELETE, CHANGE, PASS), max_size=19))
+        def compare(actions: list[tuple[Any, ...]]) -> None:
+            fake, real = Side(MemoryBackend(), fifo=fifo), Side(postgres, fifo=fifo)
             for number, action in enumerate(actions):
                 assert real.do(number, action) == fake.do(number, action), action
             assert real.state() == fake.state()
 
-    compare()
+        compare()

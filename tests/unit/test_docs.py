@@ -69,3 +69,13 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
         if not target.startswith(("http://", "https://", "#", "mailto:")):
             path = page.parent / target.partition("#")[0]
             assert path.exists(), f"{target} does not exist"
+
+
+def test_every_test_that_the_documentation_names_exists() -> None:
+    tests = "\n".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    defined = set(re.findall(r"^def (test_\w+)", tests, re.MULTILINE))
+    named = {
+        name for page in PAGES for name in re.findall(r"`(test_\w+)`", page.read_text("utf-8"))
+    }
+    assert len(named) > 30
+    assert named <= defined, sorted(named - defined)

@@ -35,6 +35,7 @@ class OneBatchQueue:
         self.deleted: list[str] = []
         self.returned: dict[str, float] = {}
         self.failures = 0
+        self.down_with_the_store = False
         self.released = 0
 
     def release(self) -> None:
@@ -58,6 +59,9 @@ class OneBatchQueue:
         return []
 
     def change_visibility(self, receipt_handles: Sequence[str], visibility_s: float) -> None:
+        if self.down_with_the_store:
+            msg = "down"
+            raise QueueUnavailable(msg)
         self.returned |= dict.fromkeys(receipt_handles, visibility_s)
 
     def send(self, messages: Sequence[OutgoingMessage]) -> list[SendFailure]:
@@ -67,14 +71,26 @@ class OneBatchQueue:
         raise NotImplementedError
 
 
-def batch(size: int) -> list[QueueMessage]:
-    return queue_messages([OutgoingMessage(f"body {n}", {"type": "reading"}) for n in range(size)])
+def batch(groups: str) -> list[QueueMessage]:
+    return queue_messages(
+        OutgoingMessage(f"body {n}", {"type": "reading"}, group_id=None if group == "-" else group)
+        for n, group in enumerate(groups)
+    )
 
 
-def run(handler: Handler, directory: Path, *, failures: int = 0) -> OneBatchQueue:
-    stop = threading.Event()
-    queue = OneBatchQueue(stop, batch(3))
+def run(
+    handler: Handler,
+    directory: Path,
+    *,
+    failures: int = 0,
+    groups: str = "---",
+    stop: threading.Event | None = None,
+    down_with_the_store: bool = False,
+) -> OneBatchQueue:
+    stop = stop or threading.Event()
+    queue = OneBatchQueue(stop, batch(groups))
     queue.failures = failures
+    queue.down_with_the_store = down_with_the_store
     status = StatusFile(directory, "db1")
     thread = EventSourceThread(
         source=SOURCE,
@@ -105,18 +121,74 @@ def test_what_the_function_did_not_return_is_deleted(tmp_path: Path) -> None:
     assert queue.returned == {"r1": retry_delay_s(1)}
 
 
-def test_a_failed_invocation_returns_the_whole_batch(tmp_path: Path) -> None:
+def test_a_batch_stays_in_hand_while_what_the_function_needs_is_away(tmp_path: Path) -> None:
+    """Its messages are well: waiting must not use up their receives."""
+    failures = iter([StoreUnavailable("down"), StoreUnavailable("down"), None])
+
     def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
         del event, context
-        msg = "the database is down"
-        raise StoreUnavailable(msg)
+        failure = next(failures)
+        if failure is not None:
+            raise failure
+        return {"batchItemFailures": []}
 
     queue = run(handler, tmp_path)
-    assert queue.deleted == []
-    assert queue.returned == dict.fromkeys(["r0", "r1", "r2"], 0), "something could overtake it"
+    assert queue.deleted == ["r0", "r1", "r2"]
+    assert min(queue.returned.values()) > 30, "it must not become visible meanwhile"
     [status] = read_all(tmp_path)
-    assert (status.invocations, status.errors) == (1, 1)
-    assert status.last_error == "StoreUnavailable: the database is down"
+    assert (status.invocations, status.errors) == (3, 2)
+    assert status.last_error == "StoreUnavailable: down"
+
+
+def test_a_queue_that_goes_down_meanwhile_is_no_mistake_of_the_function(tmp_path: Path) -> None:
+    def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
+        assert len(event["Records"]) == 3
+        del context
+        msg = "down"
+        raise StoreUnavailable(msg)
+
+    queue = run(handler, tmp_path, down_with_the_store=True)
+    assert queue.deleted == []
+    assert queue.released == 2
+
+
+def test_a_stop_returns_a_batch_that_waits(tmp_path: Path) -> None:
+    stop = threading.Event()
+
+    def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
+        del event, context
+        stop.set()
+        msg = "down"
+        raise StoreUnavailable(msg)
+
+    queue = run(handler, tmp_path, stop=stop)
+    assert queue.deleted == []
+    assert queue.returned == dict.fromkeys(["r0", "r1", "r2"], 0)
+
+
+@pytest.mark.parametrize("poison", [0, 1, 2])
+def test_a_message_that_the_function_cannot_bear_fails_alone(tmp_path: Path, poison: int) -> None:
+    def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
+        del context
+        if any(record["messageId"] == f"m{poison}" for record in event["Records"]):
+            msg = "a mistake of ours"
+            raise ZeroDivisionError(msg)
+        return {"batchItemFailures": []}
+
+    queue = run(handler, tmp_path)
+    assert queue.deleted == [f"r{n}" for n in range(3) if n != poison]
+    assert list(queue.returned) == [f"r{poison}"]
+
+
+def test_what_follows_such_a_message_in_its_group_waits_for_it(tmp_path: Path) -> None:
+    def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
+        del context
+        assert all(record["messageId"] != "m0" for record in event["Records"])
+        return {"batchItemFailures": []}
+
+    queue = run(handler, tmp_path, groups="aba")
+    assert queue.deleted == ["r1"]
+    assert set(queue.returned) == {"r0", "r2"}
 
 
 def test_the_event_is_the_one_that_lambda_makes(tmp_path: Path) -> None:

@@ -64,8 +64,8 @@ def connect(url: str) -> redis.Redis:
         decode_responses=True,
         socket_connect_timeout=_CONNECT_TIMEOUT_S,
         socket_timeout=_ANSWER_TIMEOUT_S,
-        # Once again at once: a connection that idled may have been closed by the server.
-        retry=Retry(NoBackoff(), 1),
+        # Whoever asks has the database to go to, or a schedule that comes again.
+        retry=Retry(NoBackoff(), 0),
     )
 
 

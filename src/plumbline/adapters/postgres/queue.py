@@ -1,9 +1,7 @@
 """Queues with SQS semantics on PostgreSQL."""
 
-import re
 import time
-from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -12,6 +10,7 @@ import psycopg
 from psycopg import sql
 
 from plumbline.adapters.postgres.database import Database
+from plumbline.adapters.postgres.queue_leases import withdraw
 from plumbline.adapters.postgres.queue_statements import Row, channel, execute, message_of, span
 from plumbline.adapters.sending import screen
 from plumbline.errors import ConfigurationError, NotFound
@@ -26,8 +25,6 @@ _CHUNK_CHARACTERS = 16_000_000
 # _MIN_FORGOTTEN: the table stays at what five minutes bring, and no send pays for many others.
 _FORGET_FACTOR = 2
 _MIN_FORGOTTEN = 100
-
-_RECEIPT_HANDLE = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):([0-9]{1,18})")
 
 _EVER = datetime.min.replace(tzinfo=UTC)
 
@@ -125,22 +122,18 @@ class PostgresQueue:
 
     def delete(self, receipt_handles: Sequence[str]) -> list[str]:
         """Delete received messages and return the expired handles; see ports.Queue."""
-        leases, expired = _by_lease(receipt_handles)
         with self._transaction() as cursor:
-            for lease_id, handles in leases:
-                taken = self._take_from_lease(cursor, lease_id, handles, expired)
-                if taken:
-                    execute(cursor, "delete_messages", queue_id=self._queue_id, **span(taken))
+            taken, expired = withdraw(cursor, self._queue_id, receipt_handles)
+            for ids in taken:
+                execute(cursor, "delete_messages", queue_id=self._queue_id, **span(ids))
             if self.fifo:  # their groups may go on
                 execute(cursor, "notify", channel=channel(self._queue_id))
         return expired
 
     def change_visibility(self, receipt_handles: Sequence[str], visibility_s: float) -> None:
         """Give received messages another visibility timeout; expired handles change nothing."""
-        leases, expired = _by_lease(receipt_handles)
         with self._transaction() as cursor:
-            for lease_id, handles in leases:
-                self._take_from_lease(cursor, lease_id, handles, expired, visibility_s=visibility_s)
+            withdraw(cursor, self._queue_id, receipt_handles, visibility_s=visibility_s)
             execute(cursor, "notify", channel=channel(self._queue_id))
 
     def depth(self) -> QueueDepth:
@@ -272,48 +265,6 @@ class PostgresQueue:
                 dead_letter_queue_id=dead_letter_queue_id,
                 **span(sorted(returned)),
             )
-
-    def _take_from_lease(
-        self,
-        cursor: psycopg.Cursor[Row],
-        lease_id: str,
-        handles: Mapping[int, str],
-        expired: list[str],
-        *,
-        visibility_s: float | None = None,
-    ) -> list[int]:
-        """Take messages out of a lease, into one of their own where a timeout is given."""
-        found = execute(cursor, "open_lease", lease_id=lease_id, queue_id=self._queue_id)
-        leased: list[int] = found[0][0] if found else []
-        taken = [position for position in leased if position in handles]
-        kept = [position for position in leased if position not in handles]
-        if len(taken) < len(handles):
-            known = set(taken)
-            expired += [handle for position, handle in handles.items() if position not in known]
-        if taken and visibility_s is not None:
-            execute(cursor, "split_lease", lease_id=lease_id, ids=taken, visibility_s=visibility_s)
-        if taken and not kept:
-            execute(cursor, "close_lease", lease_id=lease_id)
-        elif taken:
-            execute(cursor, "shrink_lease", lease_id=lease_id, ids=kept)
-        return taken
-
-
-def _by_lease(
-    receipt_handles: Sequence[str],
-) -> tuple[list[tuple[str, dict[int, str]]], list[str]]:
-    """Return the handles by lease and id, and those that are none of ours.
-
-    The leases are sorted: two callers that lock the same ones in one order cannot deadlock.
-    """
-    leases: defaultdict[str, dict[int, str]] = defaultdict(dict)
-    foreign: list[str] = []
-    for handle in receipt_handles:
-        if found := _RECEIPT_HANDLE.fullmatch(handle):
-            leases[found[1]][int(found[2])] = handle
-        else:
-            foreign.append(handle)
-    return sorted(leases.items()), foreign
 
 
 def _chunks(messages: Sequence[OutgoingMessage]) -> Iterator[list[OutgoingMessage]]:

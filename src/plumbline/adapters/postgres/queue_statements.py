@@ -35,11 +35,11 @@ def span(ids: list[int]) -> dict[str, object]:
 
 def message_of(row: Row, *, fifo: bool) -> QueueMessage:
     """Make a message of a row of ``pick``; without a lease it has no receipt handle."""
-    lease_id, position, message_id, body, attributes, group_id, deduplication_id, *rest = row
+    receipt_id, position, message_id, body, attributes, group_id, deduplication_id, *rest = row
     sent_at, first_received_at, receive_count = rest
     return QueueMessage(
         message_id=message_id,
-        receipt_handle=f"{lease_id}:{position}" if lease_id else "",
+        receipt_handle=f"{receipt_id}:{position}" if receipt_id else "",
         body=body,
         attributes=_decode_attributes(attributes),
         group_id=group_id,

@@ -137,9 +137,9 @@ WITH leased AS MATERIALIZED (
             + make_interval(secs => coalesce(%(visibility_s)s, visibility_timeout_s)),
         (SELECT array_agg(id ORDER BY id) FROM picked)
     FROM queue WHERE queue_id = %(queue_id)s AND EXISTS (SELECT FROM picked)
-    RETURNING lease_id, received_at
+    RETURNING receipt_id, received_at
 )
-SELECT lease_id::text, picked.id, message_id::text, body, attributes::text, group_id,
+SELECT receipt_id::text, picked.id, message_id::text, body, attributes::text, group_id,
     deduplication_id, sent_at, coalesce(first_received_at, received_at), receive_count + 1,
     (SELECT id FROM queue_message
      WHERE queue_id = %(queue_id)s AND id >= %(first_id)s ORDER BY id LIMIT 1)
@@ -150,10 +150,11 @@ FROM lease, picked ORDER BY picked.id
 SELECT extract(epoch FROM min(visible_at) - clock_timestamp())::double precision
 FROM queue_lease WHERE queue_id = %(queue_id)s
 
--- name: open_lease
-SELECT message_ids FROM queue_lease
-WHERE lease_id = %(lease_id)s AND queue_id = %(queue_id)s AND visible_at > clock_timestamp()
-FOR UPDATE
+-- name: open_leases
+-- What is in flight under a receipt.
+SELECT lease_id, message_ids FROM queue_lease
+WHERE receipt_id = %(receipt_id)s AND queue_id = %(queue_id)s AND visible_at > clock_timestamp()
+ORDER BY lease_id FOR UPDATE
 
 -- name: close_lease
 DELETE FROM queue_lease WHERE lease_id = %(lease_id)s
@@ -161,10 +162,11 @@ DELETE FROM queue_lease WHERE lease_id = %(lease_id)s
 -- name: shrink_lease
 UPDATE queue_lease SET message_ids = %(ids)b::bigint[] WHERE lease_id = %(lease_id)s
 
--- name: split_lease
-INSERT INTO queue_lease (queue_id, holder, received_at, visible_at, message_ids)
-SELECT queue_id, holder, received_at, clock_timestamp() + make_interval(secs => %(visibility_s)s),
-    %(ids)b::bigint[]
+-- name: lease_on
+-- Messages of a lease, from now on under a lease of their own.
+INSERT INTO queue_lease (receipt_id, queue_id, holder, received_at, visible_at, message_ids)
+SELECT receipt_id, queue_id, holder, received_at,
+    clock_timestamp() + make_interval(secs => %(visibility_s)s), %(ids)b::bigint[]
 FROM queue_lease WHERE lease_id = %(lease_id)s
 
 -- name: delete_messages

@@ -29,10 +29,12 @@ CREATE TABLE queue_message (
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000,
         autovacuum_vacuum_insert_scale_factor = 0.5, autovacuum_vacuum_cost_delay = 0);
 
--- One row a receive: the messages in flight together, in id order. Gone when all are deleted or
--- made visible again, or by the first receive after the time is up.
+-- One row a receive: the messages in flight together, in id order. A part that gets another time
+-- becomes a row of its own with the same receipt_id, which is what the receipt handles name. Gone
+-- when all are deleted, or by the first receive after the time is up.
 CREATE TABLE queue_lease (
-    lease_id    uuid        PRIMARY KEY DEFAULT gen_random_uuid(),
+    lease_id    bigint      GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    receipt_id  uuid        NOT NULL DEFAULT gen_random_uuid(),
     queue_id    smallint    NOT NULL,
     holder      text        NOT NULL,
     received_at timestamptz NOT NULL,
@@ -40,6 +42,7 @@ CREATE TABLE queue_lease (
     message_ids bigint[]    NOT NULL
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 500,
         autovacuum_vacuum_cost_delay = 0);
+CREATE INDEX idx_queue_lease_receipt ON queue_lease (receipt_id);
 
 -- Ids of the last five minutes; they outlive their messages.
 CREATE TABLE queue_deduplication (
