@@ -3,6 +3,7 @@
 import json
 from contextlib import closing
 from datetime import UTC, datetime
+from uuid import uuid4
 
 from e2e.conftest import System, wait_until
 from mqtt_device import MqttDevice
@@ -13,40 +14,45 @@ from plumbline.errors import QueueUnavailable
 from plumbline.ports import OutgoingMessage
 
 
-def reading(device_id: str) -> str:
-    return json.dumps(
-        {"device_id": device_id, "timestamp": format_time(datetime.now(UTC)), "tilt_angle": 1.0}
-    )
+def reading(device_id: str) -> OutgoingMessage:
+    return OutgoingMessage(body(device_id), {}, device_id, str(uuid4()))
+
+
+def body(device_id: str) -> str:
+    now = format_time(datetime.now(UTC))
+    return json.dumps({"device_id": device_id, "timestamp": now, "tilt_angle": 1.0})
 
 
 def test_a_poisoned_device_stops_no_other_and_ends_in_the_dead_letter_queue(
     system: System,
 ) -> None:
-    """Five receives, then its later messages go on; the other device never waits."""
+    """What was received together with the poison goes with it, and comes back in order."""
     poison = OutgoingMessage("?", {"type": "riddle"}, group_id="a", deduplication_id="poison")
-    good = [
-        OutgoingMessage(reading(device), {}, group_id=device, deduplication_id=device)
-        for device in ("a", "b")
-    ]
-    with closing(Database(system.endpoints.database_url, QueueUnavailable)) as database:
-        assert PostgresQueue(database, "distributing", fifo=True).send([poison, *good]) == []
-    wait_until(lambda: system.count("SELECT count(*) FROM device_status") == 2, 60, "both devices")
-    [letters] = [one for one in system.json("dlq", "list") if one["queue"] == "distributing"]
-    assert letters["messages"] == 1
-    [letter] = system.json("dlq", "show", "distributing")
-    assert (letter["body"], letter["group_id"], letter["attributes"]) == (
-        "?",
-        "a",
-        {"type": "riddle"},
-    )
+
+    def send(*messages: OutgoingMessage) -> None:
+        with closing(Database(system.endpoints.database_url, QueueUnavailable)) as database:
+            assert PostgresQueue(database, "distributing", fifo=True).send(messages) == []
+
+    def letters() -> int:
+        return int(system.json("dlq", "list")[0]["messages"])
+
+    send(poison, reading("a"), reading("b"))
+    wait_until(lambda: system.rows() == 1, 30, "the other device")
+    wait_until(lambda: letters() == 2, 60, "the dead letters")
+    send(reading("a"))
+    wait_until(lambda: system.rows() == 2, 30, "the poisoned device to go on")
+    first, second = system.json("dlq", "show", "distributing")
+    assert (first["body"], first["group_id"], first["attributes"]) == ("?", "a", {"type": "riddle"})
     assert system.run("status").returncode == 0, "a dead letter is accounted for"
+    purge = ("dlq", "purge", "distributing", "--yes", "--id", first["message_id"])
+    assert system.run(*purge).returncode == 0
+    assert system.run(*purge).returncode == 2, "it is gone"
+    assert json.loads(second["body"])["device_id"] == "a"
     assert system.run("dlq", "redrive", "distributing").returncode == 0
-    wait_until(
-        lambda: system.json("dlq", "list")[0]["messages"] == 1, 60, "the letter to be dead again"
-    )
-    assert system.run("dlq", "purge", "distributing", "--yes").returncode == 0
-    assert [one["messages"] for one in system.json("dlq", "list")] == [0, 0]
+    wait_until(lambda: system.rows() == 3, 30, "the redriven reading")
+    assert letters() == 0
     assert system.run("dlq", "redrive", "nowhere").returncode == 2
+    assert system.settle()["stored"] == 3
 
 
 def test_a_refused_message_can_be_seen_replayed_and_purged(system: System) -> None:
@@ -55,7 +61,7 @@ def test_a_refused_message_can_be_seen_replayed_and_purged(system: System) -> No
     raw = b"x" * 1_000_000
     with MqttDevice((host, int(port)), "tower", password) as device:
         device.publish("tilt/tower/telemetry", raw)
-        device.publish("tilt/tower/telemetry", f"[{reading('tower')},7]".encode())
+        device.publish("tilt/tower/telemetry", f"[{body('tower')},7]".encode())
     wait_until(lambda: system.rows() == 1, 30, "the good neighbour")
     wait_until(lambda: len(system.json("quarantine", "list")) == 2, 30, "both refusals")
     newest, oldest = system.json("quarantine", "list", "--device", "tower")

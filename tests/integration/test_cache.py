@@ -1,6 +1,8 @@
 """The status cache on Redis."""
 
 import json
+import socket
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
@@ -154,6 +156,17 @@ def test_a_server_that_is_not_there_is_unavailable() -> None:
     with pytest.raises(CacheUnavailable):
         cache.put_statistics(STATISTICS, SYNCED)
     cache.close()
+
+
+def test_a_server_that_does_not_answer_is_unavailable_in_seconds() -> None:
+    """A page must not wait longer for the cache than the database would take."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        cache = RedisStatusCache(f"redis://127.0.0.1:{silent.getsockname()[1]}/0")
+        begun = time.monotonic()
+        with pytest.raises(CacheUnavailable):
+            cache.get_status("dev-1")
+        assert time.monotonic() - begun < 3.5
+        cache.close()
 
 
 def test_a_connection_that_the_server_closed_is_replaced_unnoticed(

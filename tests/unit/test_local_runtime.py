@@ -78,7 +78,7 @@ def batch(groups: str) -> list[QueueMessage]:
     )
 
 
-def run(
+def run(  # noqa: PLR0913 - one argument a circumstance
     handler: Handler,
     directory: Path,
     *,
@@ -94,6 +94,7 @@ def run(
     status = StatusFile(directory, "db1")
     thread = EventSourceThread(
         source=SOURCE,
+        max_receive_count=5,
         function=FUNCTION,
         handler=handler,
         queue=queue,

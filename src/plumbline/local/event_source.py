@@ -39,6 +39,7 @@ class EventSourceThread(threading.Thread):
 
     Args:
         source: What feeds what, and how.
+        max_receive_count: Of the queue.
         function: The function.
         handler: Its handler.
         queue: For this thread alone.
@@ -52,6 +53,7 @@ class EventSourceThread(threading.Thread):
         self,
         *,
         source: EventSource,
+        max_receive_count: int,
         function: Function,
         handler: Handler,
         queue: Queue,
@@ -61,6 +63,7 @@ class EventSourceThread(threading.Thread):
     ) -> None:
         super().__init__(name=f"event-source-{source.queue}")
         self._source = source
+        self._max_receive_count = max_receive_count
         self._function = function
         self._handler = handler
         self._queue = queue
@@ -174,4 +177,6 @@ class EventSourceThread(threading.Thread):
         for message in messages:
             by_count.setdefault(message.receive_count, []).append(message.receipt_handle)
         for receive_count, handles in by_count.items():
-            self._queue.change_visibility(handles, retry_delay_s(receive_count))
+            # After the last receive there is nothing to wait for: the dead-letter queue is next.
+            last = receive_count >= self._max_receive_count
+            self._queue.change_visibility(handles, 0 if last else retry_delay_s(receive_count))

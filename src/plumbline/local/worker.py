@@ -69,6 +69,7 @@ def _threads(
                 threads.append(
                     EventSourceThread(
                         source=source,
+                        max_receive_count=TOPOLOGY.queue(source.queue).max_receive_count,
                         function=function,
                         handler=handler,
                         queue=queue,
