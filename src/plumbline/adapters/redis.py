@@ -11,8 +11,6 @@ from datetime import datetime
 from typing import Any, cast
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from plumbline.domain.reading import format_time
 from plumbline.errors import CacheUnavailable
@@ -64,8 +62,6 @@ def connect(url: str) -> redis.Redis:
         decode_responses=True,
         socket_connect_timeout=_CONNECT_TIMEOUT_S,
         socket_timeout=_ANSWER_TIMEOUT_S,
-        # Whoever asks has the database to go to, or a schedule that comes again.
-        retry=Retry(NoBackoff(), 0),
     )
 
 

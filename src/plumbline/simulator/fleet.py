@@ -209,10 +209,13 @@ class _Fleet:
             step_ms = min(step_ms, int(LONGEST_BACKLOG_S * 1000 / max(1, count)))
             return backlog(device, count, step_ms, self._started_ms)
         phase = uniform(device.seed, 0, _PHASE_STREAM)  # devices do not measure all together
+        first_ms = self._started_ms + int(phase * step_ms)
         until_ms = None
         if config.duration_s is not None:
             until_ms = self._started_ms + round(config.duration_s * 1000)
-        return Schedule(self._started_ms + int(phase * step_ms), step_ms, count, until_ms)
+        elif count is not None:
+            until_ms = first_ms + count * step_ms  # a silence may last longer than anyone waits
+        return Schedule(first_ms, step_ms, count, until_ms)
 
     def _on_outcome(self, publication: Publication, code: int) -> None:
         self._answered = self._loop.time()
