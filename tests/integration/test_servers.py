@@ -170,6 +170,24 @@ def test_a_server_that_cannot_start_shows_the_end_of_its_log(data_dir: Path) -> 
         server.wait_ready(READY_S)
 
 
+def test_root_follows_no_link_that_a_server_put_into_its_directory(
+    data_dir: Path, tmp_path: Path
+) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("kept", "ascii")
+    server = RedisServer(data_dir)
+    server.start()
+    server.wait_ready(READY_S)
+    server.stop()
+    (data_dir / "redis" / "redis.conf").unlink()
+    (data_dir / "redis" / "redis.conf").symlink_to(victim)
+    server.start()
+    server.wait_ready(READY_S)
+    server.stop()
+    assert victim.read_text("ascii") == "kept"
+    assert victim.stat().st_uid == os.geteuid()
+
+
 def test_postgres_is_durable_checks_its_pages_and_gives_no_superuser(
     postgres_server: PostgresServer,
 ) -> None:

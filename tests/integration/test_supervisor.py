@@ -276,6 +276,14 @@ def test_a_second_system_on_the_data_directory_is_refused(
     assert (data_dir / "endpoints.json").exists()
 
 
+def test_a_data_directory_that_cannot_be_is_refused_by_its_option(
+    run: Callable[..., Supervised], data_dir: Path
+) -> None:
+    (data_dir / "lock").mkdir()
+    (message,) = run("--worker", sleeper(data_dir)).rest()
+    assert f"--data-dir {data_dir} cannot be used" in message
+
+
 def test_a_killed_supervisor_takes_all_with_it_and_the_next_start_has_the_data(
     run: Callable[..., Supervised], data_dir: Path
 ) -> None:

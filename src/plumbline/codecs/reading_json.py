@@ -232,7 +232,7 @@ def _status(value: Any) -> Status:  # noqa: ANN401 - any JSON
 
 
 def _device_id(own: Any, expected: str | None) -> str:  # noqa: ANN401 - any JSON
-    if own is None:
+    if own is None or own == expected:
         if expected is None:
             raise InvalidPayload(Reason.MISSING_FIELD, "device_id")
         return expected
@@ -249,7 +249,8 @@ def _time(value: Any) -> datetime:  # noqa: ANN401 - any JSON
     try:
         if type(value) is str and _RFC3339.fullmatch(value):
             # Digits beyond microseconds are cut, never rounded: PostgreSQL would round them.
-            return datetime.fromisoformat(value.upper()).astimezone(UTC)
+            moment = datetime.fromisoformat(value.upper())
+            return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
         if type(value) is int:
             unit = "milliseconds" if abs(value) >= _MILLISECONDS_FROM else "seconds"
             return _EPOCH + timedelta(**{unit: value})

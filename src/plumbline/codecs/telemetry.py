@@ -2,6 +2,7 @@
 
 import re
 from datetime import datetime
+from functools import lru_cache
 
 from plumbline.codecs.reading_json import decode_payload
 from plumbline.domain.delivery import UNATTRIBUTED
@@ -13,9 +14,13 @@ TELEMETRY_TOPIC = "tilt/{device_id}/telemetry"
 COMMAND_TOPIC = "tilt/{device_id}/commands"
 ACKNOWLEDGEMENT_TOPIC = "tilt/{device_id}/commands/ack"
 
+# A fleet publishes on the same topics for ever.
+_REMEMBERED_TOPICS = 100_000
+
 _TELEMETRY = re.compile(r"tilt/([^/]*)/telemetry")
 
 
+@lru_cache(_REMEMBERED_TOPICS)
 def device_of_topic(topic: str) -> str:
     """Return the device id that the topic names, or UNATTRIBUTED."""
     parts = topic.split("/", 2)
@@ -34,12 +39,17 @@ def decode_message(
     Raises:
         InvalidPayload: The topic is none of ours, or nothing of the payload can be read.
     """
-    match = _TELEMETRY.fullmatch(topic)
-    if match is None:
-        raise InvalidPayload(Reason.UNKNOWN_TOPIC)
-    device_id = match[1]
-    if not is_device_id(device_id):
-        raise InvalidPayload(Reason.INVALID_DEVICE_ID, "in the topic")
+    device_id = _device_of_telemetry(topic)
     return decode_payload(
         payload, device_id, received_at=received_at, max_age=MAX_AGE, max_ahead=MAX_AHEAD
     )
+
+
+@lru_cache(_REMEMBERED_TOPICS)
+def _device_of_telemetry(topic: str) -> str:
+    match = _TELEMETRY.fullmatch(topic)
+    if match is None:
+        raise InvalidPayload(Reason.UNKNOWN_TOPIC)
+    if not is_device_id(match[1]):
+        raise InvalidPayload(Reason.INVALID_DEVICE_ID, "in the topic")
+    return match[1]

@@ -78,4 +78,6 @@ def format_time(moment: datetime) -> str:
     if moment.tzinfo is None:
         msg = "a time without a zone"
         raise ValueError(msg)
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return f"{moment.isoformat()[:-6]}Z"  # without +00:00

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 from plumbline.ports import QueueMessage
@@ -70,9 +71,12 @@ def _record(message: QueueMessage, queue: str) -> dict[str, Any]:
     }
 
 
+# The messages of a batch were mostly sent together.
+@lru_cache(1024)
 def _moment(milliseconds: str) -> datetime:
     return datetime.fromtimestamp(int(milliseconds) / 1000, UTC)
 
 
+@lru_cache(1024)
 def _milliseconds(moment: datetime) -> str:
     return str(int(moment.timestamp() * 1000))

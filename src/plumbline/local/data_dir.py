@@ -16,10 +16,14 @@ def locked_data_dir(data_dir: Path) -> Iterator[None]:
     The lock ends with this process, however it ends.
 
     Raises:
-        ConfigurationError: Another system runs there.
+        ConfigurationError: Another system runs there, or it cannot be written.
     """
-    data_dir.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(data_dir / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        msg = f"--data-dir {data_dir} cannot be used: {error.strerror}"
+        raise ConfigurationError(msg) from error
     with os.fdopen(descriptor, "r+", encoding="ascii") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

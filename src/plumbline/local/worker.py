@@ -1,5 +1,6 @@
 """A process that runs some of the functions: `python -m plumbline.local.worker FUNCTION…`."""
 
+import gc
 import signal
 import sys
 import threading
@@ -17,6 +18,8 @@ from plumbline.topology import TOPOLOGY, Function
 
 _log = logger("worker")
 
+_COLLECT_EVERY = 100_000
+
 
 def main(names: list[str]) -> None:
     """Run the named functions' schedules and event sources until SIGTERM or SIGINT."""
@@ -24,6 +27,10 @@ def main(names: list[str]) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    # A batch makes thousands of objects that die together: with the default of 700 the collector
+    # would look for cycles, of which there are none, during a quarter of the time.
+    gc.freeze()
+    gc.set_threshold(_COLLECT_EVERY)
     threads = [thread for name in names for thread in _threads(name, settings, stop)]
     for thread in threads:
         thread.start()

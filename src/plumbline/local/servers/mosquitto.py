@@ -107,7 +107,7 @@ class MosquittoServer(Server):
             self.write(home, "server-key.pem", self._tls.key_file.read_text("ascii"))
         state = home.directory / "state"
         state.mkdir(mode=0o700, exist_ok=True)
-        give(state, home.identity, 0o700)
+        give(state, home.identity)
         files = BrokerFiles(
             state_dir=home.inside / "state",
             password_file=home.inside / "passwords",

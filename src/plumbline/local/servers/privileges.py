@@ -61,11 +61,7 @@ def make_home(directory: Path, system_user: str) -> Home:
     Raises:
         ConfigurationError: The directory belongs to another user, or there is no such system user.
     """
-    if not directory.exists():
-        directory.mkdir(mode=0o700, parents=True)
-        if os.geteuid() == 0:
-            identity = _system_identity(system_user)
-            os.chown(directory, identity.uid, identity.gid)
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     status = directory.stat()
     identity = Identity(status.st_uid, status.st_gid)
     if os.geteuid() != 0:
@@ -76,18 +72,17 @@ def make_home(directory: Path, system_user: str) -> Home:
         return Home(directory, identity, directory)
     if identity.uid == 0:
         identity = _system_identity(system_user)
-        os.chown(directory, identity.uid, identity.gid)
+        give(directory, identity)
     if _can_enter(identity, directory):
         return Home(directory, identity, directory)
     descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     return Home(directory, identity, Path(f"/proc/self/fd/{descriptor}"), descriptor)
 
 
-def give(path: Path, identity: Identity, mode: int) -> None:
-    """Make the file the server's own, with exactly this mode."""
-    path.chmod(mode)
+def give(path: Path, identity: Identity) -> None:
+    """Make the file or directory the server's own; never what a link there points to."""
     if not identity.is_ours:
-        os.chown(path, identity.uid, identity.gid)
+        os.chown(path, identity.uid, identity.gid, follow_symlinks=False)
 
 
 def command(

@@ -71,6 +71,7 @@ class ManagedProcess(ABC):
         self.stop_timeout_s = stop_timeout_s
         self._death_signal = death_signal
         self._child: subprocess.Popen[bytes] | None = None
+        self._group: int | None = None
 
     @abstractmethod
     def prepare(self) -> Launch:
@@ -104,6 +105,7 @@ class ManagedProcess(ABC):
                 log.close()
             for descriptor in launch.descriptors:
                 os.close(descriptor)  # the process has its own
+        self._group = self._child.pid
         return self._child.pid
 
     @property
@@ -165,9 +167,10 @@ class ManagedProcess(ABC):
 
     def end_remains(self) -> None:
         """End what it started and did not end itself; call this as soon as it has ended."""
-        if self._child is not None:
+        group, self._group = self._group, None  # once: the number may be another's later
+        if group is not None:
             with suppress(ProcessLookupError, PermissionError):  # nothing of ours is left
-                os.killpg(self._child.pid, signal.SIGKILL)
+                os.killpg(group, signal.SIGKILL)
 
     def stop(self, timeout_s: float | None = None) -> None:
         """Stop it in good order, or by SIGKILL where that takes longer than the timeout.

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 from abc import abstractmethod
 from pathlib import Path
 
@@ -101,11 +102,16 @@ class Server(ManagedProcess):
         return ports.remembered_port(self.data_dir, name, still_ours=running, preferred=preferred)
 
     def write(self, home: Home, name: str, text: str) -> None:
-        """Write a file of the server's own into its directory, mode 0600."""
+        """Replace a file of the server's own in its directory, mode 0600.
+
+        The server's user could have put a link there; it is replaced, not followed.
+        """
         path = home.directory / name
-        path.touch(mode=0o600)
-        path.write_text(text, "utf-8")
-        give(path, home.identity, 0o600)
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        give(Path(temporary), home.identity)
+        Path(temporary).replace(path)
 
     def _end_leftovers(self) -> None:
         end_leftovers(self._program, self.directory, self._death_signal, _LEFTOVER_PATIENCE_S)

@@ -23,13 +23,17 @@ FROM queue_message m JOIN queue q USING (queue_id)
 WHERE q.name = ANY (%(queues)s)
 
 -- name: with_outcome
--- Of the given deliveries, those that have an outcome although a message of theirs is queued.
+-- Of the given deliveries, those that have an outcome although a message of theirs is queued. LIMIT:
+-- see classify_readings.
 SELECT i.delivery_id
 FROM unnest(%(device_id)b::text[], %(timestamp)b::timestamptz[], %(delivery_id)b::uuid[])
     AS i (device_id, "timestamp", delivery_id)
-JOIN sensor_data s ON s.device_id = i.device_id AND s."timestamp" = i."timestamp"
+CROSS JOIN LATERAL (
+    SELECT delivery_id FROM sensor_data
+    WHERE device_id = i.device_id AND "timestamp" = i."timestamp"
+      AND "timestamp" BETWEEN %(first)b AND %(last)b
+    LIMIT 1) s
 WHERE s.delivery_id = i.delivery_id
-  AND s."timestamp" BETWEEN %(first)b AND %(last)b
 UNION ALL
 SELECT delivery_id FROM accounted_delivery WHERE delivery_id = ANY (%(all_delivery_id)b::uuid[])
 
