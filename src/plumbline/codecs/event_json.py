@@ -2,49 +2,18 @@
 
 import base64
 import binascii
-import json
-import math
 import re
-from datetime import UTC, datetime
-from typing import Any, NoReturn
+from datetime import datetime
+from typing import Any
 
+from plumbline.codecs.strict_json import AmbiguousObject, parse, parse_time
 from plumbline.domain.reason import Reason
 from plumbline.errors import InvalidPayload
 
 MAX_EVENT_BYTES = 65_536
 """An event of twenty gateways with a decoded object is a quarter of it."""
 
-_RFC3339 = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
-    r"([Zz]|[+-][0-9]{2}:[0-9]{2})",
-    re.ASCII,
-)
 _EUI = re.compile(r"[0-9A-Fa-f]{16}", re.ASCII)
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise InvalidPayload(Reason.DUPLICATE_KEY)
-    return members
-
-
-def _finite(digits: str) -> float:
-    value = float(digits)
-    if math.isinf(value):
-        msg = "a number beyond the range of a double"
-        raise ValueError(msg)
-    return value
-
-
-def _no_constant(name: str) -> NoReturn:
-    msg = f"{name} is not JSON"
-    raise ValueError(msg)
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_object, parse_float=_finite, parse_constant=_no_constant
-)
 
 
 def parse_event(payload: bytes) -> dict[str, Any]:
@@ -53,22 +22,23 @@ def parse_event(payload: bytes) -> dict[str, Any]:
     Raises:
         InvalidPayload: Empty, larger than MAX_EVENT_BYTES, not UTF-8, not strict JSON, no object.
     """
-    if not payload:
-        raise InvalidPayload(Reason.EMPTY_PAYLOAD)
-    if len(payload) > MAX_EVENT_BYTES:
-        detail = f"{len(payload)} bytes, limit {MAX_EVENT_BYTES}"
-        raise InvalidPayload(Reason.PAYLOAD_TOO_LARGE, detail)
-    try:
-        event = _DECODER.decode(payload.decode())
-    except UnicodeDecodeError as error:
-        raise InvalidPayload(Reason.NOT_UTF8, f"byte {error.start}") from error
-    except RecursionError as error:
-        raise InvalidPayload(Reason.NESTED_TOO_DEEPLY) from error
-    except ValueError as error:  # also from the hooks, and integers of too many digits
-        raise InvalidPayload(Reason.INVALID_JSON, str(error).partition(";")[0]) from error
+    event = parse(payload, MAX_EVENT_BYTES)
+    _require_unambiguous(event)
     if type(event) is not dict:
         raise InvalidPayload(Reason.NOT_AN_OBJECT, type(event).__name__)
     return event
+
+
+def _require_unambiguous(document: Any) -> None:  # noqa: ANN401 - any JSON
+    pending = [document]
+    while pending:
+        value = pending.pop()
+        if type(value) is AmbiguousObject:
+            raise InvalidPayload(Reason.DUPLICATE_KEY)
+        if isinstance(value, dict):
+            pending.extend(value.values())
+        elif isinstance(value, list):
+            pending.extend(value)
 
 
 def member(parent: dict[str, Any], name: str) -> dict[str, Any]:
@@ -191,9 +161,10 @@ def moment(parent: dict[str, Any], name: str) -> datetime | None:
     value = parent.get(name)
     if value is None:
         return None
-    if type(value) is str and _RFC3339.fullmatch(value):
-        try:
-            return datetime.fromisoformat(value.upper()).astimezone(UTC)
-        except (ValueError, OverflowError) as error:
-            raise InvalidPayload(Reason.INVALID_TIMESTAMP, f"{name}: no such moment") from error
-    raise InvalidPayload(Reason.INVALID_TIMESTAMP, f"{name}: RFC 3339 with offset")
+    try:
+        moment = parse_time(value) if type(value) is str else None
+    except (ValueError, OverflowError) as error:
+        raise InvalidPayload(Reason.INVALID_TIMESTAMP, f"{name}: no such moment") from error
+    if moment is None:
+        raise InvalidPayload(Reason.INVALID_TIMESTAMP, f"{name}: RFC 3339 with offset")
+    return moment

@@ -1,15 +1,10 @@
-"""The document's JSON reading: strict from devices, canonical on the queues.
-
-Python's own decoder is used because it reports what faster ones hide: duplicate keys, and through
-hooks also numbers that are not finite.
-"""
+"""The document's JSON reading: strict from devices, canonical on the queues."""
 
 import json
-import math
-import re
 from datetime import UTC, datetime, timedelta
-from typing import Any, NoReturn
+from typing import Any
 
+from plumbline.codecs.strict_json import AmbiguousObject, parse, parse_time
 from plumbline.domain.reading import Reading, Status, format_time, is_angle_deg, is_device_id
 from plumbline.domain.reason import Reason
 from plumbline.errors import InvalidMessage, InvalidPayload
@@ -20,11 +15,6 @@ MAX_DEPTH = 32
 # At or above this, an integer time is milliseconds: as seconds it would be the year 5138.
 _MILLISECONDS_FROM = 100_000_000_000
 
-_RFC3339 = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
-    r"([Zz]|[+-][0-9]{2}:[0-9]{2})",
-    re.ASCII,
-)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _KNOWN = frozenset(
     {
@@ -46,31 +36,6 @@ _STATUSES = {status.value: status for status in Status}
 _INT64 = 2**63
 
 
-class _AmbiguousObject(dict[str, Any]):
-    """An object in which a key stands twice."""
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    members = dict(pairs)
-    return members if len(members) == len(pairs) else _AmbiguousObject(members)
-
-
-def _finite(digits: str) -> float:
-    value = float(digits)
-    if math.isinf(value):
-        msg = "a number beyond the range of a double"
-        raise ValueError(msg)
-    return value
-
-
-def _no_constant(name: str) -> NoReturn:
-    msg = f"{name} is not JSON"
-    raise ValueError(msg)
-
-
-_DECODER = json.JSONDecoder(
-    object_pairs_hook=_object, parse_float=_finite, parse_constant=_no_constant
-)
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
@@ -93,7 +58,7 @@ def decode_payload(
     Raises:
         InvalidPayload: Nothing of the payload can be read.
     """
-    document = _parse(payload)
+    document = parse(payload, MAX_PAYLOAD_BYTES)
     elements = document if type(document) is list else [document]
     if not elements:
         raise InvalidPayload(Reason.EMPTY_ARRAY)
@@ -143,7 +108,7 @@ def decode_reading(body: str) -> Reading:
     """
     try:
         payload = body.encode()
-        element = _parse(payload, limit=None)
+        element = parse(payload, None)
         if b"\\u" in payload:
             _require_storable_text(element)
         return _reading(element, None, None)
@@ -152,34 +117,13 @@ def decode_reading(body: str) -> Reading:
         raise InvalidMessage(msg) from error
 
 
-def _parse(payload: bytes, limit: int | None = MAX_PAYLOAD_BYTES) -> Any:  # noqa: ANN401 - any JSON
-    if not payload:
-        raise InvalidPayload(Reason.EMPTY_PAYLOAD)
-    if limit is not None and len(payload) > limit:
-        raise InvalidPayload(Reason.PAYLOAD_TOO_LARGE, f"{len(payload)} bytes, limit {limit}")
-    try:
-        text = payload.decode()
-    except UnicodeDecodeError as error:
-        raise InvalidPayload(Reason.NOT_UTF8, f"byte {error.start}") from error
-    try:
-        return _DECODER.decode(text)
-    except RecursionError as error:
-        raise InvalidPayload(Reason.NESTED_TOO_DEEPLY, f"limit {MAX_DEPTH}") from error
-    except json.JSONDecodeError as error:
-        raise InvalidPayload(
-            Reason.INVALID_JSON, f"{error.msg} at character {error.pos}"
-        ) from error
-    except ValueError as error:  # from the hooks, and integers of too many digits
-        raise InvalidPayload(Reason.INVALID_JSON, str(error).partition(";")[0]) from error
-
-
 def _reading(
     element: Any,  # noqa: ANN401 - any JSON
     device_id: str | None,
     window: tuple[datetime, datetime] | None,
 ) -> Reading:
     if type(element) is not dict:
-        if type(element) is _AmbiguousObject:
+        if type(element) is AmbiguousObject:
             raise InvalidPayload(Reason.DUPLICATE_KEY)
         raise InvalidPayload(Reason.NOT_AN_OBJECT, type(element).__name__)
     get = element.get
@@ -247,10 +191,10 @@ def _time(value: Any) -> datetime:  # noqa: ANN401 - any JSON
     if value is None:
         raise InvalidPayload(Reason.MISSING_FIELD, "timestamp")
     try:
-        if type(value) is str and _RFC3339.fullmatch(value):
-            # Digits beyond microseconds are cut, never rounded: PostgreSQL would round them.
-            moment = datetime.fromisoformat(value.upper())
-            return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+        if type(value) is str:
+            moment = parse_time(value)
+            if moment is not None:
+                return moment
         if type(value) is int:
             unit = "milliseconds" if abs(value) >= _MILLISECONDS_FROM else "seconds"
             return _EPOCH + timedelta(**{unit: value})
@@ -297,7 +241,7 @@ def _require_plain(extra: dict[str, Any]) -> None:
             raise InvalidPayload(Reason.NESTED_TOO_DEEPLY, f"limit {MAX_DEPTH}")
         below: list[Any] = []
         for value in level:
-            if type(value) is _AmbiguousObject:
+            if type(value) is AmbiguousObject:
                 raise InvalidPayload(Reason.DUPLICATE_KEY)
             children = value.values() if isinstance(value, dict) else value
             below.extend(child for child in children if isinstance(child, (dict, list)))
