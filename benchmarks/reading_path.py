@@ -1,22 +1,22 @@
 """From a backlog in the broker to committed rows: the product, and what it is measured against."""
 
+import signal
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import LiteralString, Self
+from urllib.parse import urlsplit
 
 import psutil
 import psycopg
 
 from benchmarks import references
+from benchmarks.idle import resident_mb
 from benchmarks.publisher import payloads, publish_backlog
-from benchmarks.servers import Servers, running_servers
+from benchmarks.system import System, running_system
 from plumbline import bootstrap
-from plumbline.local.prepare_database import prepare_database
-from plumbline.local.running import write_environment
-from plumbline.local.servers.process import ProcessSpec, WorkerProcess
-from plumbline.local.workers import WORKERS, worker_argv, worker_environment
+from plumbline.local.device_credentials import devices_of
 
 _DEVICES = 1000
 _TIMEOUT_S = 600.0
@@ -33,8 +33,8 @@ class Measurement:
     Attributes:
         name: What was measured.
         readings: How many.
-        seconds: From the start (of the process, for the product) until the last is committed.
-        peak_mb: Resident memory of the measured processes together at its peak, MiB, or None.
+        seconds: From the start until the last is committed (or drained).
+        peak_mb: Resident memory of all our own processes together at its peak, MiB, or None.
     """
 
     name: str
@@ -55,9 +55,9 @@ def measure(readings: int, obvious_readings: int) -> list[Measurement]:
         readings: Backlog of each.
         obvious_readings: Backlog of the obvious script, which is slow.
     """
-    with running_servers() as servers:
-        bench = _Bench(servers)
-        database, broker = servers.postgres.url, bench.ingest_url
+    with running_system() as system:
+        bench = _Bench(system)
+        database, broker = system.endpoints.database_url, system.ingest_url
         results = [bench.product(readings)]
         references.prepare(database)
         timed: list[tuple[str, int, Callable[[int], float]]] = [
@@ -80,73 +80,46 @@ def measure(readings: int, obvious_readings: int) -> list[Measurement]:
 
 
 class _Bench:
-    def __init__(self, servers: Servers) -> None:
-        self._servers = servers
-        self._environment = worker_environment(
-            run_dir=servers.data_dir / "run",
-            database_url=servers.postgres.url,
-            redis_url=servers.redis.url,
-            broker_url=servers.mosquitto.url,
-            ingest_every_s=1.0,
-            sync_every_s=5.0,
-        )
-        write_environment(servers.data_dir, self._environment)
-        prepare_database(servers.postgres.url)
-        self.ingest_url = servers.mosquitto.url
-        broker = bootstrap.ingest_broker(self.ingest_url)
-        for address in broker.addresses():
-            with broker.open(address):
-                pass
+    def __init__(self, system: System) -> None:
+        self._system = system
+        url = urlsplit(system.endpoints.mqtt_url)
+        self._address = (url.hostname or "", url.port or 0)
         ids = [f"bench-{number:04d}" for number in range(_DEVICES)]
-        self._credentials: Mapping[str, str] = {
-            new.username: new.password for new in servers.devices().add_many(ids)
-        }
+        devices = devices_of(system.data_dir, system.endpoints.database_url)
+        self._credentials = {new.username: new.password for new in devices.add_many(ids)}
+        # From now on nothing runs but what is measured.
+        system.signal_workers(signal.SIGSTOP)
 
     def publish(self, readings: int) -> None:
         """Fill the broker."""
-        mosquitto = self._servers.mosquitto
-        publish_backlog(mosquitto.host, mosquitto.port, self._credentials, readings)
+        publish_backlog(*self._address, self._credentials, readings)
 
     def payloads(self, readings: int) -> list[bytes]:
         """Return what `publish` would publish."""
         return payloads(list(self._credentials), readings)
 
     def product(self, readings: int) -> Measurement:
-        """Start the workers on a full broker and wait for the last row."""
+        """Let the workers go on a full broker and wait for the last row."""
         self.publish(readings)
-        workers = [
-            WorkerProcess(
-                ProcessSpec(
-                    name=name,
-                    argv=worker_argv(name),
-                    env=self._environment,
-                    log_path=self._servers.data_dir / "logs" / f"{name}.log",
-                )
-            )
-            for name in WORKERS
-        ]
-        began = time.perf_counter()
-        for worker in workers:
-            worker.start()
-        try:
-            with _PeakMemory([worker.pid or 0 for worker in workers]) as peak:
-                seconds = self._wait_for_rows(readings, began)
-        finally:
-            for worker in workers:
-                worker.stop()
-        account = bootstrap.ledger(self._servers.postgres.url).account()
+        with _PeakMemory(self._system.own_processes()) as peak:
+            began = time.perf_counter()
+            self._system.signal_workers(signal.SIGCONT)
+            self._wait_for_rows(readings, began)
+            seconds = time.perf_counter() - began
+        account = bootstrap.ledger(self._system.endpoints.database_url).account()
+        self._system.signal_workers(signal.SIGSTOP)
         if not account.balanced or account.total.stored != readings:
             msg = f"the account is wrong: {account.total}"
             raise RuntimeError(msg)
         return Measurement("plumbline", readings, seconds, peak.megabytes)
 
-    def _wait_for_rows(self, readings: int, began: float) -> float:
-        with psycopg.connect(self._servers.postgres.url, autocommit=True) as connection:
-            while True:
-                if _number(connection, _ASSIGNED) >= readings and (
-                    _number(connection, _COMMITTED) >= readings
-                ):
-                    return time.perf_counter() - began
+    def _wait_for_rows(self, readings: int, began: float) -> None:
+        url = self._system.endpoints.database_url
+        with psycopg.connect(url, autocommit=True) as connection:
+            while (
+                _number(connection, _ASSIGNED) < readings
+                or _number(connection, _COMMITTED) < readings
+            ):
                 if time.perf_counter() - began > _TIMEOUT_S:
                     msg = f"not drained in {_TIMEOUT_S:g} s"
                     raise TimeoutError(msg)
@@ -161,9 +134,9 @@ def _number(connection: psycopg.Connection, query: LiteralString) -> int:
 class _PeakMemory:
     """Samples the resident memory of processes while it is entered; ``megabytes`` is the peak."""
 
-    def __init__(self, pids: list[int]) -> None:
+    def __init__(self, processes: list[psutil.Process]) -> None:
         self.megabytes = 0.0
-        self._processes = [psutil.Process(pid) for pid in pids]
+        self._processes = processes
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._sample)
 
@@ -177,5 +150,4 @@ class _PeakMemory:
 
     def _sample(self) -> None:
         while not self._done.wait(0.1):
-            resident = sum(process.memory_info().rss for process in self._processes)
-            self.megabytes = max(self.megabytes, resident / 2**20)
+            self.megabytes = max(self.megabytes, resident_mb(self._processes))
