@@ -25,7 +25,9 @@ def test_every_function_runs_in_exactly_one_worker() -> None:
 
 
 def test_every_function_is_started_by_something() -> None:
-    started = {s.function for s in (*TOPOLOGY.schedules, *TOPOLOGY.event_sources)}
+    started = {s.function for s in TOPOLOGY.schedules} | {
+        s.function for s in TOPOLOGY.event_sources
+    }
     assert started == {function.name for function in TOPOLOGY.functions}
 
 
