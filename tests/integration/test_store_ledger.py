@@ -261,6 +261,21 @@ def test_a_receipt_that_slipped_in_while_its_batch_was_folded_is_ignored(
     assert world.value("SELECT count(*) FROM ledger_entry") == 0
 
 
+def test_what_comes_late_of_an_interrupted_batch_is_folded_too(pipeline: Pipeline) -> None:
+    world = pipeline.world
+    batch = Batch()
+    world.persist(*batch.deliver(reading("a")))
+    assert world.ledger.fold(NOW + timedelta(days=16)) == 1
+    world.persist(*batch.deliver(reading("a")), batch.receipt({"a": 2}))
+    late = world.ledger.account()
+    assert late.balanced
+    assert late.total == Balance(received=2, stored=1, duplicates=1)
+    assert world.ledger.fold(NOW + timedelta(days=16)) == 1
+    assert world.ledger.account() == late
+    assert late.interrupted_batches == 1
+    assert world.value("SELECT count(*) FROM ledger_entry") == 0
+
+
 def test_the_account_is_of_one_moment(pipeline: Pipeline) -> None:
     """While messages move on all the time, no account sees one of them twice or not at all."""
     pipeline.at_once = 7
