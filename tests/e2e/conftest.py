@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from plumbline.local.endpoints import Endpoints, read_endpoints
+from plumbline.local.servers.ports import free_port
 
 PLUMBLINE = [sys.executable, "-m", "plumbline"]
 _READY_S = 60.0
@@ -39,15 +40,24 @@ class System:
     Attributes:
         data_dir: Its data directory.
         options: With which it was started.
+        ports: Free ones.
     """
 
     data_dir: Path
     options: list[str]
+    # Not the preferred ones: two systems that start together would both find them free.
+    ports: list[str] = field(
+        default_factory=lambda: [
+            argument
+            for option in ("--mqtt-port", "--mqtts-port", "--portal-port")
+            for argument in (option, str(free_port()))
+        ]
+    )
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
-        argv = [*PLUMBLINE, "--data-dir", str(self.data_dir), "up", *self.options]
+        argv = [*PLUMBLINE, "--data-dir", str(self.data_dir), "up", *self.ports, *self.options]
         with (self.data_dir.parent / "up.log").open("ab") as log:
             self._process = subprocess.Popen(argv, stdout=log, stderr=log)
         wait_until(self._is_ready, _READY_S, "the system to be ready")

@@ -37,16 +37,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_wheel_holds_every_file_of_the_package_and_nothing_else(wheel: Path) -> None:
     source = ROOT / "src" / "plumbline"
-    tracked = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "--", "."],
-        cwd=source,
-        check=True,
-        capture_output=True,
-        text=True,
-    ).stdout.splitlines()
+    files = {
+        str(path.relative_to(source))
+        for path in source.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
     with zipfile.ZipFile(wheel) as archive:
         names = {n.removeprefix("plumbline/") for n in archive.namelist() if ".dist-info/" not in n}
-    assert names == set(tracked)
+    assert names == files
     assert {"adapters/postgres/sql/queue.sql", "adapters/mqtt/config/acl", "py.typed"} <= names
 
 
