@@ -29,8 +29,8 @@ class Sync:
     def run(self) -> SyncReport:
         """Copy everything once.
 
-        ``synced_at`` is the time before the database was read, so an entry is never younger than
-        it says.
+        ``synced_at`` is the time before the entry was read from the database, so an entry is never
+        fresher than it says.
 
         Raises:
             StoreUnavailable, CacheUnavailable: Run again; what was copied stays right.
@@ -40,5 +40,6 @@ class Sync:
         for chunk in self._source.device_statuses():
             devices += len(chunk)
             written += self._cache.put_statuses(chunk, synced_at)
-        self._cache.put_statistics(self._source.fleet_statistics(synced_at), synced_at)
+        counted_at = self._clock.now()  # not the start: many devices take their time
+        self._cache.put_statistics(self._source.fleet_statistics(counted_at), counted_at)
         return SyncReport(devices, written)
