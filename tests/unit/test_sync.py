@@ -5,7 +5,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from fakes import FakeClock
-
 from plumbline.application.sync import Sync
 from plumbline.ports import DeviceStatus, FleetStatistics
 
