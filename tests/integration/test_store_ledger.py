@@ -24,8 +24,14 @@ from plumbline.ports import OutgoingMessage
 from plumbline.topology import TOPOLOGY
 from store_world import NOON, Batch, Delivery, World, open_world, reading
 
-NOW = datetime.now(UTC)
-MINUTES_LATER = NOW + timedelta(minutes=5)
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def minutes_later() -> datetime:
+    """The ledger's rows carry the database's time, so it is asked for anew each time."""
+    return now() + timedelta(minutes=5)
 
 
 @dataclass(slots=True)
@@ -142,7 +148,7 @@ def test_a_lost_message_is_a_mismatch(pipeline: Pipeline) -> None:
         (batch.batch_id, "a", 1, 0)
     ]
     assert pipeline.world.ledger.account("b").balanced
-    assert pipeline.world.ledger.fold(MINUTES_LATER) == 0
+    assert pipeline.world.ledger.fold(minutes_later()) == 0
 
 
 def test_a_dead_letter_is_accounted_for(pipeline: Pipeline) -> None:
@@ -210,15 +216,15 @@ def test_folding_keeps_the_account(pipeline: Pipeline) -> None:
     assert before.balanced
     assert (before.messages, before.interrupted_batches) == (4, 1)
 
-    assert world.ledger.fold(NOW) == 0
-    assert world.ledger.fold(MINUTES_LATER) == 1
+    assert world.ledger.fold(now()) == 0
+    assert world.ledger.fold(minutes_later()) == 1
     assert world.ledger.account() == before
-    assert world.ledger.fold(MINUTES_LATER) == 0
-    assert world.ledger.fold(NOW + timedelta(days=14)) == 0
-    assert world.ledger.fold(NOW + timedelta(days=16)) == 1
+    assert world.ledger.fold(minutes_later()) == 0
+    assert world.ledger.fold(now() + timedelta(days=14)) == 0
+    assert world.ledger.fold(now() + timedelta(days=16)) == 1
     assert world.ledger.account() == before
     world.persist(*partial_rest)
-    assert world.ledger.fold(MINUTES_LATER) == 1
+    assert world.ledger.fold(minutes_later()) == 1
     assert world.value("SELECT count(*) FROM ledger_entry") == 0
     after = world.ledger.account()
     assert after.balanced
@@ -235,7 +241,7 @@ def test_what_comes_again_after_folding_changes_nothing(pipeline: Pipeline) -> N
         batch.receipt({"a": 3}),
     ]
     world.persist(*deliveries)
-    world.ledger.fold(MINUTES_LATER)
+    world.ledger.fold(minutes_later())
     before = world.ledger.account()
     world.persist(*deliveries)
     assert world.ledger.account() == before
@@ -248,7 +254,7 @@ def test_a_receipt_that_slipped_in_while_its_batch_was_folded_is_ignored(
     world = pipeline.world
     batch = Batch()
     world.persist(*batch.deliver(reading("a")), batch.receipt({"a": 1}))
-    world.ledger.fold(MINUTES_LATER)
+    world.ledger.fold(minutes_later())
     before = world.ledger.account()
     world.query(
         "INSERT INTO ledger_entry (batch_id, kind, messages, counts)"
@@ -256,7 +262,7 @@ def test_a_receipt_that_slipped_in_while_its_batch_was_folded_is_ignored(
         batch.batch_id,
     )
     assert world.ledger.account() == before
-    world.ledger.fold(MINUTES_LATER)
+    world.ledger.fold(minutes_later())
     assert world.ledger.account() == before
     assert world.value("SELECT count(*) FROM ledger_entry") == 0
 
@@ -265,12 +271,12 @@ def test_what_comes_late_of_an_interrupted_batch_is_folded_too(pipeline: Pipelin
     world = pipeline.world
     batch = Batch()
     world.persist(*batch.deliver(reading("a")))
-    assert world.ledger.fold(NOW + timedelta(days=16)) == 1
+    assert world.ledger.fold(now() + timedelta(days=16)) == 1
     world.persist(*batch.deliver(reading("a")), batch.receipt({"a": 2}))
     late = world.ledger.account()
     assert late.balanced
     assert late.total == Balance(received=2, stored=1, duplicates=1)
-    assert world.ledger.fold(NOW + timedelta(days=16)) == 1
+    assert world.ledger.fold(now() + timedelta(days=16)) == 1
     assert world.ledger.account() == late
     assert late.interrupted_batches == 1
     assert world.value("SELECT count(*) FROM ledger_entry") == 0
