@@ -10,7 +10,6 @@
     │   └── NotFound              the named device, queue or entry does not exist
     ├── TransientError            retried
     │   ├── BrokerUnavailable
-    │   │   └── SessionTakenOver  another client took the ingest session
     │   ├── QueueUnavailable
     │   ├── StoreUnavailable
     │   ├── CacheUnavailable
@@ -64,10 +63,6 @@ class TransientError(PlumblineError):
 
 class BrokerUnavailable(TransientError):
     """The broker cannot be reached, refused us, or closed the connection."""
-
-
-class SessionTakenOver(BrokerUnavailable):
-    """The broker closed our connection because another client took the session."""
 
 
 class QueueUnavailable(TransientError):
