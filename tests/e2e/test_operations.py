@@ -1,9 +1,12 @@
 """What an operator does: dead letters, quarantine, retention, schema."""
 
 import json
+import signal
 from contextlib import closing
 from datetime import UTC, datetime
 from uuid import uuid4
+
+import redis
 
 from e2e.conftest import System, wait_until
 from mqtt_device import MqttDevice
@@ -89,3 +92,27 @@ def test_schema_and_retention(system: System) -> None:
         "SELECT count(*) FROM pg_inherits WHERE inhparent = 'sensor_data'::regclass"
     )
     assert partitions >= 8, "a week ahead"
+
+
+def test_p5_2_a_function_whose_server_is_away_is_run_again_until_it_is_back(
+    system: System,
+) -> None:
+    password = system.json("device", "add", "tower")["password"]
+    host, port = system.endpoints.mqtt_url.removeprefix("mqtt://").split(":")
+    cache = system.child("redis-server")
+    cache.send_signal(signal.SIGSTOP)
+    with MqttDevice((host, int(port)), "tower", password) as device:
+        device.publish("tilt/tower/telemetry", body("tower").encode())
+
+    def sync() -> dict[str, object]:
+        functions: list[dict[str, object]] = json.loads(system.run("status", "--json").stdout)[
+            "functions"
+        ]
+        return next(one for one in functions if one["function"] == "sync")
+
+    wait_until(lambda: int(str(sync()["errors"])) >= 3, 60, "three attempts")
+    assert "CacheUnavailable" in str(sync()["last_error"])
+    assert system.rows() == 1, "what needs no cache goes on"
+    cache.send_signal(signal.SIGCONT)
+    with closing(redis.Redis.from_url(system.endpoints.redis_url)) as client:
+        wait_until(lambda: client.exists("device:tower:status") == 1, 60, "the status")
