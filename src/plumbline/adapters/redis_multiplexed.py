@@ -1,0 +1,185 @@
+"""Redis over one connection that all tasks of a process share.
+
+Commands of all tasks of one turn of the event loop leave in one write, and answers are handed out
+in their order. A pool hands every task a connection of its own: with 500 tasks that is twenty times
+slower (docs/explanation/portal.md has the figures).
+"""
+
+import asyncio
+import ssl
+import time
+from collections import deque
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import hiredis
+
+from plumbline.errors import CacheUnavailable, ConfigurationError
+
+_CONNECT_TIMEOUT_S = 1.0
+_ANSWER_TIMEOUT_S = 1.0
+# After a failure nobody asks again for so long: while Redis is away, requests do not wait for it.
+_REST_S = 1.0
+_DEFAULT_PORT = 6379
+
+
+class MultiplexedRedis:
+    """One connection, opened at the first command and again after it broke; for one event loop.
+
+    Args:
+        url: ``redis://``, ``rediss://`` or ``unix://``, with password and database number.
+
+    Raises:
+        ConfigurationError: Not such a URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"redis", "rediss", "unix"}:
+            msg = "REDIS_URL must begin with redis://, rediss:// or unix://"
+            raise ConfigurationError(msg)
+        self._parts = parts
+        self._connection: _Connection | None = None
+        self._connecting: asyncio.Task[_Connection] | None = None
+        self._resting_until_s = 0.0
+
+    async def execute(self, *command: str | bytes | int | float) -> Any:  # noqa: ANN401 - any answer
+        """Return the answer to one command: bytes, int, list, or None.
+
+        Raises:
+            CacheUnavailable: No connection, no answer in time, or an error as the answer.
+        """
+        connection = self._connection
+        if connection is None or connection.broken:
+            connection = await self._connect()
+        try:
+            async with asyncio.timeout(_ANSWER_TIMEOUT_S):
+                answer = await connection.send(command)
+        except TimeoutError as error:
+            # The answers are handed out by their order: a late one must reach nobody else.
+            connection.fail("no answer in time")
+            self._rest()
+            msg = "no answer in time"
+            raise CacheUnavailable(msg) from error
+        if isinstance(answer, hiredis.ReplyError):
+            raise CacheUnavailable(str(answer))
+        return answer
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._connection is not None:
+            self._connection.fail("closed")
+
+    async def _connect(self) -> "_Connection":
+        if self._connecting is None:
+            if time.monotonic() < self._resting_until_s:
+                msg = "not reachable a moment ago"
+                raise CacheUnavailable(msg)
+            self._connecting = asyncio.create_task(self._open())
+        try:
+            # Shielded: one request that is given up must not end the attempt of all others.
+            return await asyncio.shield(self._connecting)
+        except (OSError, TimeoutError, ValueError) as error:
+            self._rest()
+            raise CacheUnavailable(str(error) or type(error).__name__) from error
+
+    async def _open(self) -> "_Connection":
+        try:
+            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                self._connection = await self._dial()
+                return self._connection
+        finally:
+            self._connecting = None
+
+    async def _dial(self) -> "_Connection":
+        loop, parts = asyncio.get_running_loop(), self._parts
+        connection: _Connection
+        if parts.scheme == "unix":
+            _, connection = await loop.create_unix_connection(_Connection, unquote(parts.path))
+        else:
+            _, connection = await loop.create_connection(
+                _Connection,
+                parts.hostname,
+                parts.port or _DEFAULT_PORT,
+                ssl=ssl.create_default_context() if parts.scheme == "rediss" else None,
+            )
+        for command in self._greeting():
+            answer = await connection.send(command)
+            if isinstance(answer, hiredis.ReplyError):
+                connection.fail(str(answer))
+                raise ConnectionError(str(answer))
+        return connection
+
+    def _greeting(self) -> list[tuple[str, ...]]:
+        username, password = self._parts.username, self._parts.password
+        commands: list[tuple[str, ...]] = []
+        if password:
+            commands.append(("AUTH", unquote(username or "default"), unquote(password)))
+        number = self._parts.path.strip("/")
+        if self._parts.scheme != "unix" and number not in {"", "0"}:
+            commands.append(("SELECT", number))
+        return commands
+
+    def _rest(self) -> None:
+        self._resting_until_s = time.monotonic() + _REST_S
+
+
+class _Connection(asyncio.Protocol):
+    """Hands out the answers in the order of the commands."""
+
+    def __init__(self) -> None:
+        self.broken = False
+        self._loop = asyncio.get_running_loop()
+        self._reader = hiredis.Reader()
+        self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._unsent: list[bytes] = []
+        self._transport: asyncio.Transport | None = None
+
+    def send(self, command: tuple[Any, ...]) -> asyncio.Future[Any]:
+        """Send with all others of this turn of the loop; the future gets the answer."""
+        answer: asyncio.Future[Any] = self._loop.create_future()
+        if self.broken:
+            answer.set_exception(CacheUnavailable("the connection broke"))
+            return answer
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent.append(hiredis.pack_command(command))
+        self._waiting.append(answer)
+        return answer
+
+    def fail(self, why: str) -> None:
+        """End the connection and everybody's waiting."""
+        self.broken = True
+        if self._transport is not None:
+            self._transport.abort()
+        while self._waiting:
+            answer = self._waiting.popleft()
+            if not answer.done():
+                answer.set_exception(CacheUnavailable(why))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_connection gives
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Hand out what is complete."""
+        self._reader.feed(data)
+        try:
+            while self._waiting and (value := self._reader.gets()) is not False:
+                answer = self._waiting.popleft()
+                if not answer.done():  # given up meanwhile
+                    answer.set_result(value)
+        except hiredis.ProtocolError as error:
+            self.fail(str(error))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Fail what still waits."""
+        self.fail(str(exc) if exc else "the server closed the connection")
+
+    def _flush(self) -> None:
+        if self._transport is not None and not self.broken:
+            self._transport.write(b"".join(self._unsent))
+        self._unsent.clear()

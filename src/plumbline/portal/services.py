@@ -1,0 +1,39 @@
+"""What the handlers work with, made once a worker process."""
+
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.types import Scope
+
+from plumbline.adapters.postgres.async_database import AsyncDatabase
+from plumbline.adapters.redis_multiplexed import MultiplexedRedis
+from plumbline.ports import Clock
+from plumbline.settings import PortalSettings
+
+SCOPE_KEY = "plumbline.services"
+ROUTE_KEY = "plumbline.route"
+"""Where the dispatcher puts the Route of the request before it asks the guard."""
+PRINCIPAL_KEY = "plumbline.principal"
+"""Where the guard puts who asks; absent on public routes."""
+REQUEST_ID_KEY = "plumbline.request_id"
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """One of each for all requests of a worker process."""
+
+    settings: PortalSettings
+    database: AsyncDatabase
+    redis: MultiplexedRedis
+    clock: Clock
+
+
+def services(request: Request) -> Services:
+    """Return the services of the process."""
+    return services_of(request.scope)
+
+
+def services_of(scope: Scope) -> Services:
+    """Return the services of the process."""
+    found: Services = scope[SCOPE_KEY]
+    return found
