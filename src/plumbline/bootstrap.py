@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from plumbline.adapters.postgres.queue import PostgresQueue
     from plumbline.adapters.postgres.queue_admin import PostgresQueueAdmin
     from plumbline.adapters.postgres.statuses import PostgresStatuses
+    from plumbline.application.accounts import Accounts
     from plumbline.application.devices import Devices
 
 _T = TypeVar("_T")
@@ -201,3 +202,25 @@ def _queue(url: Secret, name: str) -> Queue:
         return SqsQueue(url.reveal(), name, fifo=TOPOLOGY.queue(name).fifo)
     msg = f"the URL of queue {name} must begin with https:// or postgresql://"
     raise ConfigurationError(msg)
+
+
+def accounts(database_url: str, redis_url: str | None, actor: str) -> "Accounts":
+    """Return the portal's users and API tokens in that database.
+
+    Args:
+        database_url: Where they are.
+        redis_url: Where the portal keeps copies, or None.
+        actor: Who changes things, for the audit log.
+    """
+    from plumbline.adapters.argon2 import Argon2Hasher  # noqa: PLC0415 - see the module's docstring
+    from plumbline.adapters.postgres.accounts import PostgresAccounts  # noqa: PLC0415
+    from plumbline.adapters.postgres.database import Database  # noqa: PLC0415
+    from plumbline.adapters.redis_credentials import RedisCredentialCache  # noqa: PLC0415
+    from plumbline.application.accounts import Accounts  # noqa: PLC0415
+
+    return Accounts(
+        PostgresAccounts(Database(database_url, StoreUnavailable), actor),
+        None if redis_url is None else RedisCredentialCache(redis_url),
+        Argon2Hasher(),
+        SystemClock(),
+    )

@@ -7,6 +7,8 @@ from starlette.types import Scope
 
 from plumbline.adapters.postgres.async_database import AsyncDatabase
 from plumbline.adapters.redis_multiplexed import MultiplexedRedis
+from plumbline.portal.credentials import CredentialStore
+from plumbline.portal.sign_in import SignIn
 from plumbline.ports import Clock
 from plumbline.settings import PortalSettings
 
@@ -26,6 +28,8 @@ class Services:
     database: AsyncDatabase
     redis: MultiplexedRedis
     clock: Clock
+    credentials: CredentialStore
+    sign_in: SignIn
 
 
 def services(request: Request) -> Services:
