@@ -67,7 +67,7 @@ def parse() -> Parse:
         ingest_broker(
             settings.broker_endpoint.reveal(), settings.mqtt_topic, settings.broker_ca_file
         ),
-        _queue(settings.distributing_queue_url, "distributing"),
+        queue(settings.distributing_queue_url, "distributing"),
         SystemClock(),
         lock,
         TOPOLOGY.local_drain if local else TOPOLOGY.drain,
@@ -108,7 +108,7 @@ def queue_admin(database_url: str) -> "PostgresQueueAdmin":
 def distribute() -> Distribute:
     """Wire the distributing function."""
     settings = load(DistributingSettings)
-    return Distribute({"db1": _queue(settings.db1_queue_url, "db1")})
+    return Distribute({"db1": queue(settings.db1_queue_url, "db1")})
 
 
 def persist() -> Persist:
@@ -167,8 +167,8 @@ def quarantine(database_url: str) -> "PostgresQuarantine":
 
 def replay(database_url: str) -> Replay:
     """Wire the replay of refused messages into the queues of that database."""
-    queue = local_queue(database_url, "distributing")
-    return Replay(quarantine(database_url), Intake(queue, SystemClock()))
+    distributing = local_queue(database_url, "distributing")
+    return Replay(quarantine(database_url), Intake(distributing, SystemClock()))
 
 
 def local_queue(database_url: str, name: str, *, holder: str = "") -> "PostgresQueue":
@@ -187,7 +187,7 @@ def local_queue(database_url: str, name: str, *, holder: str = "") -> "PostgresQ
     return PostgresQueue(database, name, fifo=spec.fifo, holder=holder)
 
 
-def _queue(url: Secret, name: str) -> Queue:
+def queue(url: Secret, name: str) -> Queue:
     """Return the queue that a queue URL names: SQS's, or ``postgresql://…#name``."""
     scheme, _, rest = url.reveal().partition("://")
     if scheme == "postgresql":

@@ -10,7 +10,6 @@ from msgspec import Meta
 from plumbline.errors import ConfigurationError
 from plumbline.topology import TOPOLOGY
 
-
 DEFAULT_TOPICS = "tilt/+/telemetry"
 
 
@@ -96,9 +95,15 @@ class PortalSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Of the portal's application."""
 
     database_url: Annotated[Secret, Meta(description="`postgresql://user:password@host/name`.")]
-    portal_username: Annotated[str, Meta(description="Who may read the devices.")] = "plumbline"
-    portal_password: Annotated[Secret, Meta(description="Password of that user.")]
     redis_url: Annotated[Secret, Meta(description="`redis://` or `rediss://`, with password.")]
+    mqtt_command_queue_url: Annotated[
+        Secret | None,
+        Meta(description="Queue `mqtt-command`; where absent, that of the database."),
+    ] = None
+    lorawan_command_queue_url: Annotated[
+        Secret | None,
+        Meta(description="Queue `lorawan-command`; where absent, that of the database."),
+    ] = None
     portal_rate_limit: Annotated[
         int,
         Meta(
@@ -143,6 +148,7 @@ class PortalServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     portal_host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
     portal_port: Annotated[int, Meta(ge=1, le=65535, description="Port to listen on.")] = 8080
+    portal_workers: Annotated[int, Meta(ge=1, le=64, description="Worker processes.")] = 2
 
 
 MODELS: tuple[type[msgspec.Struct], ...] = (

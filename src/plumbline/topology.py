@@ -112,18 +112,20 @@ TOPOLOGY = Topology(
         Function("maintenance", "plumbline.lambdas.maintenance.handler", 300, 256, alone=True),
     ),
     queues=(
-        QueueSpec("distributing", True, visibility_timeout_s=180, local_visibility_timeout_s=60),
-        QueueSpec("db1", False, visibility_timeout_s=720, local_visibility_timeout_s=120),
+        QueueSpec(
+            "distributing", fifo=True, visibility_timeout_s=180, local_visibility_timeout_s=60
+        ),
+        QueueSpec("db1", fifo=False, visibility_timeout_s=720, local_visibility_timeout_s=120),
         QueueSpec(
             "mqtt-command",
-            True,
+            fifo=True,
             visibility_timeout_s=180,
             local_visibility_timeout_s=180,
             accounted=False,
         ),
         QueueSpec(
             "lorawan-command",
-            True,
+            fifo=True,
             visibility_timeout_s=180,
             local_visibility_timeout_s=180,
             accounted=False,

@@ -43,7 +43,7 @@ class MultiplexedRedis:
         self._connecting: asyncio.Task[_Connection] | None = None
         self._resting_until_s = 0.0
 
-    async def execute(self, *command: str | bytes | int | float) -> Any:  # noqa: ANN401 - any answer
+    async def execute(self, *command: str | bytes | float) -> Any:  # noqa: ANN401 - any answer
         """Return the answer to one command: bytes, int, list, or None.
 
         Raises:
@@ -101,7 +101,7 @@ class MultiplexedRedis:
         else:
             _, connection = await loop.create_connection(
                 _Connection,
-                parts.hostname,
+                parts.hostname or "127.0.0.1",
                 parts.port or _DEFAULT_PORT,
                 ssl=ssl.create_default_context() if parts.scheme == "rediss" else None,
             )

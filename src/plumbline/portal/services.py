@@ -1,14 +1,20 @@
 """What the handlers work with, made once a worker process."""
 
+import asyncio
 from dataclasses import dataclass
 
 from starlette.requests import Request
 from starlette.types import Scope
 
 from plumbline.adapters.postgres.async_database import AsyncDatabase
+from plumbline.adapters.postgres.commands import PostgresCommands
 from plumbline.adapters.redis_multiplexed import MultiplexedRedis
 from plumbline.portal.credentials import CredentialStore
+from plumbline.portal.guard import Guard
+from plumbline.portal.ledger_reader import LedgerReader
+from plumbline.portal.relay import CommandRelay
 from plumbline.portal.sign_in import SignIn
+from plumbline.portal.status_cache import StatusReader
 from plumbline.ports import Clock
 from plumbline.settings import PortalSettings
 
@@ -30,6 +36,13 @@ class Services:
     clock: Clock
     credentials: CredentialStore
     sign_in: SignIn
+    guard: Guard
+    statuses: StatusReader
+    commands: PostgresCommands
+    relay: CommandRelay
+    ledger: LedgerReader
+    exports: asyncio.Semaphore
+    """Held by every export under way."""
 
 
 def services(request: Request) -> Services:

@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from typing import Any, LiteralString
 
 import psycopg
+from psycopg import errors as pg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from plumbline.adapters.postgres.database import TRANSIENT
@@ -16,7 +17,10 @@ AsyncConnection = psycopg.AsyncConnection[Row]
 _CONNECT_TIMEOUT_S = 5
 _POOL_WAIT_S = 10.0
 _MAX_WAITING = 2000
-_STATEMENT_TIMEOUT_MS = 30_000
+# A plan for any parameters would look at every day's partition; one for the given ones at theirs.
+_OPTIONS = (
+    "-c statement_timeout=30s -c TimeZone=UTC -c jit=off -c plan_cache_mode=force_custom_plan"
+)
 
 # What a server that shut down leaves behind; TRANSIENT has more that no repetition helps.
 _BROKEN = (pg.AdminShutdown, pg.CrashShutdown, psycopg.InterfaceError)
@@ -44,7 +48,7 @@ class AsyncDatabase:
             kwargs={
                 "autocommit": True,
                 "connect_timeout": _CONNECT_TIMEOUT_S,
-                "options": f"-c statement_timeout={_STATEMENT_TIMEOUT_MS} -c TimeZone=UTC -c jit=off",
+                "options": _OPTIONS,
             },
         )
 

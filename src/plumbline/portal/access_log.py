@@ -1,0 +1,101 @@
+"""One line of JSON a request, written together: a request never waits for the disk."""
+
+import asyncio
+import re
+import secrets
+import sys
+import time
+from datetime import UTC, datetime
+from typing import BinaryIO
+
+import msgspec
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from plumbline.domain.reading import format_time
+from plumbline.portal.request_head import HEAD_KEY
+from plumbline.portal.services import PRINCIPAL_KEY, REQUEST_ID_KEY, ROUTE_KEY
+
+_WRITE_EVERY_S = 0.5
+_MAX_WAITING = 10_000
+_GIVEN_ID = re.compile(rb"[A-Za-z0-9_=.;:-]{8,128}")
+
+_encode = msgspec.json.Encoder().encode
+
+
+class AccessLog:
+    """The outermost middleware: gives each request its id, and writes what became of it.
+
+    Args:
+        app: Serves.
+        out: Where lines go.
+    """
+
+    def __init__(self, app: ASGIApp, out: BinaryIO | None = None) -> None:
+        self._app = app
+        self._out = out or sys.stdout.buffer
+        self._lines: list[bytes] = []
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; what is not HTTP goes through."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            if scope["type"] == "lifespan":
+                self._write()
+            return
+        began_s = time.perf_counter()
+        request_id = scope[REQUEST_ID_KEY] = _given_id(scope) or secrets.token_hex(12)
+        header = (b"x-request-id", request_id.encode())
+        status = sent_bytes = 0
+
+        async def counted(message: Message) -> None:
+            nonlocal status, sent_bytes
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message = {**message, "headers": [*message.get("headers", ()), header]}
+            else:
+                sent_bytes += len(message.get("body", b""))
+            await send(message)
+
+        try:
+            await self._app(scope, receive, counted)
+        finally:
+            self._add(scope, status, sent_bytes, time.perf_counter() - began_s)
+
+    def _add(self, scope: Scope, status: int, sent_bytes: int, took_s: float) -> None:
+        principal, route, head = scope.get(PRINCIPAL_KEY), scope.get(ROUTE_KEY), scope.get(HEAD_KEY)
+        line = _encode(
+            {
+                "event": "request",
+                "at": format_time(datetime.now(UTC)),
+                "request_id": scope[REQUEST_ID_KEY],
+                "method": scope["method"],
+                # The query may hold what somebody looks for; the path says what is served.
+                "path": scope["path"][:200],
+                "route": None if route is None else route.path,
+                "status": status,
+                "ms": round(took_s * 1000, 3),
+                "bytes": sent_bytes,
+                "user": None if principal is None else principal.username,
+                "address": None if head is None else head.address,
+            }
+        )
+        if not self._lines:
+            asyncio.get_running_loop().call_later(_WRITE_EVERY_S, self._write)
+        self._lines.append(line)
+        if len(self._lines) >= _MAX_WAITING:
+            self._write()
+
+    def _write(self) -> None:
+        if self._lines:
+            self._out.write(b"\n".join(self._lines) + b"\n")
+            self._out.flush()
+            self._lines.clear()
+
+
+def _given_id(scope: Scope) -> str | None:
+    """Return the id that a proxy or client has given, where it is safe to repeat."""
+    for name, value in scope["headers"]:
+        if name.lower() == b"x-request-id" and _GIVEN_ID.fullmatch(value):
+            text: str = value.decode("ascii")
+            return text
+    return None

@@ -1,0 +1,148 @@
+"""The parameters of a request, read strictly: what is wrong is said, never guessed."""
+
+import base64
+import binascii
+import re
+from collections.abc import Collection
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import NoReturn
+from urllib.parse import parse_qsl
+
+from starlette.requests import Request
+
+from plumbline.domain.reading import is_device_id
+from plumbline.portal.problems import Kind, Problem
+
+CURSOR_PATTERN = "^[A-Za-z0-9_-]{4,200}$"
+
+_INTEGER = re.compile(r"-?[0-9]{1,18}", re.ASCII)
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_CURSOR = re.compile(CURSOR_PATTERN.strip("^$"), re.ASCII)
+_MAX_PARAMETERS = 20
+
+
+class Query:
+    """The query of a request.
+
+    Args:
+        request: Of a route.
+        known: Names that the route has.
+
+    Raises:
+        Problem: An unknown name, a name twice, text that is not UTF-8 or that holds NUL.
+    """
+
+    def __init__(self, request: Request, known: Collection[str]) -> None:
+        try:
+            pairs = parse_qsl(
+                request.scope["query_string"].decode("ascii"),
+                keep_blank_values=True,
+                errors="strict",
+                max_num_fields=_MAX_PARAMETERS,
+            )
+        except ValueError:  # also of the decoding
+            refuse("the query is not percent-encoded UTF-8, or too long")
+        self._values: dict[str, str] = {}
+        for name, value in pairs:
+            if name not in known:
+                refuse(f"{_shown(name)}: unknown parameter; known: {', '.join(known) or '-'}")
+            if name in self._values:
+                refuse(f"{name}: given twice")
+            if "\0" in value:
+                refuse(f"{name}: holds NUL")
+            self._values[name] = value
+
+    def text(self, name: str, max_length: int) -> str | None:
+        """Return the text, or None where it is absent."""
+        value = self._values.get(name)
+        if value is not None and len(value) > max_length:
+            refuse(f"{name}: at most {max_length} characters")
+        return value
+
+    def choice(self, name: str, words: Collection[str]) -> str | None:
+        """Return one of the words, or None where it is absent."""
+        value = self._values.get(name)
+        if value is not None and value not in words:
+            refuse(f"{name}: one of {', '.join(words)}")
+        return value
+
+    def integer(self, name: str, minimum: int, maximum: int, default: int) -> int:
+        """Return an integer between the bounds, both included."""
+        value = self._values.get(name)
+        if value is None:
+            return default
+        if not _INTEGER.fullmatch(value) or not minimum <= int(value) <= maximum:
+            refuse(f"{name}: an integer, {minimum} to {maximum}")
+        return int(value)
+
+    def moment(self, name: str, default: datetime) -> datetime:
+        """Return an aware UTC time, whole microseconds."""
+        value = self._values.get(name)
+        if value is None:
+            return default
+        moment = None
+        if _MOMENT.fullmatch(value):
+            with suppress(ValueError, OverflowError):
+                moment = datetime.fromisoformat(value.upper()).astimezone(UTC)
+        if moment is None:
+            hint = " (write + as %2B)" if " " in value else ""
+            refuse(f"{name}: RFC 3339 with offset, such as 2026-01-31T12:00:00Z{hint}")
+        return moment
+
+    def cursor(self, kind: str) -> str | None:
+        """Return what a cursor of that kind holds, or None where it is absent."""
+        value = self._values.get("cursor")
+        if value is None:
+            return None
+        if not _CURSOR.fullmatch(value):
+            refuse("cursor: not one that this list gave")
+        try:
+            text = base64.urlsafe_b64decode(value.encode("ascii") + b"=" * (-len(value) % 4))
+            found, _, content = text.decode("utf-8").partition(":")
+        except (ValueError, binascii.Error):
+            found = content = ""
+        # The exact text that was given out, not just one that decodes to the same.
+        if found != kind or cursor(kind, content) != value:
+            refuse("cursor: not one that this list gave")
+        return content
+
+    def number_cursor(self, kind: str) -> int | None:
+        """Return the number that a cursor of that kind holds, or None where it is absent."""
+        content = self.cursor(kind)
+        if content is None:
+            return None
+        if not _INTEGER.fullmatch(content):
+            refuse("cursor: not one that this list gave")
+        return int(content)
+
+
+def cursor(kind: str, content: str | int) -> str:
+    """Return an opaque cursor."""
+    return base64.urlsafe_b64encode(f"{kind}:{content}".encode()).decode().rstrip("=")
+
+
+def refuse(detail: str) -> NoReturn:
+    """End the request because of a wrong parameter or body.
+
+    Raises:
+        Problem: Always.
+    """
+    raise Problem(Kind.INVALID, detail)
+
+
+def device_id(request: Request) -> str:
+    """Return the device id of the path.
+
+    Raises:
+        Problem: Not a device id; so there is no such device.
+    """
+    text: str = request.path_params["device_id"]
+    if not is_device_id(text):
+        raise Problem(Kind.NOT_FOUND, "no such device")
+    return text
+
+
+def _shown(name: str) -> str:
+    """Return a name that a caller made up, safe to show."""
+    return "".join(c if c.isascii() and c.isprintable() else "?" for c in name[:40])
