@@ -9,17 +9,17 @@ import asyncio
 import ssl
 import time
 from collections import deque
-from typing import Any
+from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 import hiredis
 
 from plumbline.errors import CacheUnavailable, ConfigurationError
 
-_CONNECT_TIMEOUT_S = 1.0
+_CONNECT_TIMEOUT_S = 0.5
 _ANSWER_TIMEOUT_S = 1.0
 # After a failure nobody asks again for so long: while Redis is away, requests do not wait for it.
-_REST_S = 1.0
+_REST_S = 2.0
 _DEFAULT_PORT = 6379
 
 
@@ -161,8 +161,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what create_connection gives
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
         """Hand out what is complete."""

@@ -39,8 +39,6 @@ class AccessLog:
         """Serve one request; what is not HTTP goes through."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
-            if scope["type"] == "lifespan":
-                self._write()
             return
         began_s = time.perf_counter()
         request_id = scope[REQUEST_ID_KEY] = _given_id(scope) or secrets.token_hex(12)
@@ -80,12 +78,13 @@ class AccessLog:
             }
         )
         if not self._lines:
-            asyncio.get_running_loop().call_later(_WRITE_EVERY_S, self._write)
+            asyncio.get_running_loop().call_later(_WRITE_EVERY_S, self.write)
         self._lines.append(line)
         if len(self._lines) >= _MAX_WAITING:
-            self._write()
+            self.write()
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Write the lines that wait, at the end of the process too."""
         if self._lines:
             self._out.write(b"\n".join(self._lines) + b"\n")
             self._out.flush()

@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import AsyncIterator
 
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from plumbline import bootstrap
 from plumbline.adapters.argon2 import Argon2Hasher
@@ -45,7 +45,7 @@ class Portal:
         self._settings = settings
         self._services = _services(settings)
         limit = settings.portal_rate_limit
-        self._app: ASGIApp = AccessLog(
+        self._log = AccessLog(
             Safety(
                 Dispatcher(ROUTES),
                 heads=HeadReader(settings.portal_trusted_proxies, settings.portal_loopback_cookie),
@@ -61,7 +61,7 @@ class Portal:
             await self._live(receive, send)
         elif scope["type"] == "http":
             scope[SCOPE_KEY] = self._services
-            await self._app(scope, receive, send)
+            await self._log(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -80,6 +80,7 @@ class Portal:
             relay.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await relay
+            self._log.write()
             await self._services.redis.close()
             await self._services.database.close()
 
