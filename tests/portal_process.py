@@ -84,6 +84,7 @@ class PortalProcess:
             "REDIS_URL": self.redis_url,
             "PORTAL_HOST": "127.0.0.1",
             "PORTAL_PORT": str(self.port),
+            "PORTAL_WORKERS": "1",
             "PORTAL_RATE_LIMIT": "0",
             "PORTAL_LOOPBACK_COOKIE": "true",
             **self.settings,
