@@ -2,8 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
-import sys
 from collections.abc import AsyncIterator
 
 from starlette.types import Receive, Scope, Send
@@ -19,6 +17,7 @@ from plumbline.portal.credentials import CredentialStore
 from plumbline.portal.dispatch import Dispatcher
 from plumbline.portal.guard import Guard
 from plumbline.portal.ledger_reader import LedgerReader
+from plumbline.portal.logs import log_as_json
 from plumbline.portal.rate_limit import RateLimit
 from plumbline.portal.relay import COMMAND_QUEUES, CommandRelay
 from plumbline.portal.request_head import HeadReader
@@ -87,7 +86,7 @@ class Portal:
 
 def create_app() -> Portal:
     """Make the application from the environment."""
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO)
+    log_as_json()
     return Portal(load(PortalSettings))
 
 
