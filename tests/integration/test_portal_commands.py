@@ -110,17 +110,17 @@ def test_a_command_is_taken_back_only_while_nobody_can_have_it(
 ) -> None:
     first, second = (send(client).json()["command_id"] for _ in range(2))
     wait_until(lambda: queue.depth().visible == 2, 20, "two commands in the queue")
-    taken = client.request("DELETE", f"/api/v1/commands/{second}")
+    taken = client.request("POST", f"/api/v1/commands/{second}/cancel")
     assert (taken.status, taken.json()["state"]) == (200, "cancelled")
     assert taken.json()["cancelled_at"] is not None
     (message,) = queue.receive(10)
     assert json.loads(message.body)["command_id"] == first
-    late = client.request("DELETE", f"/api/v1/commands/{first}")
+    late = client.request("POST", f"/api/v1/commands/{first}/cancel")
     assert (late.status, late.json()["type"]) == (409, "urn:plumbline:problem:conflict")
     queue.change_visibility([message.receipt_handle], 0)
-    again = client.request("DELETE", f"/api/v1/commands/{first}")
+    again = client.request("POST", f"/api/v1/commands/{first}/cancel")
     assert again.status == 409, "a handler may have published it"
-    assert client.request("DELETE", f"/api/v1/commands/{second}").status == 409
+    assert client.request("POST", f"/api/v1/commands/{second}/cancel").status == 409
 
 
 def test_what_waits_is_relayed_after_a_restart(

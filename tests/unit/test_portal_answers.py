@@ -4,10 +4,11 @@ import pytest
 from starlette.requests import Request
 
 from plumbline.adapters.postgres.exports import spreadsheet_cell
+from plumbline.portal import commands, devices
 from plumbline.portal.answers import matches, takes_gzip
 from plumbline.portal.dispatch import RouteTable
 from plumbline.portal.problems import Kind, Problem
-from plumbline.portal.query import Query, cursor
+from plumbline.portal.query import Query
 from plumbline.portal.routes import ROUTES
 
 
@@ -41,12 +42,13 @@ def test_gzip_is_sent_to_who_accepts_it(header: str, *, takes: bool) -> None:
 
 
 def test_cursors_of_another_list_are_refused() -> None:
-    given = cursor("device", "tower")
-    assert Query(request(f"cursor={given}"), ("cursor",)).cursor("device") == "tower"
+    given = devices.CURSORS.make("tower")
+    assert Query(request(f"cursor={given}"), ("cursor",)).cursor(devices.CURSORS) == "tower"
+    for wrong in (given + "=", given + "%0A", "tower", "d.", "d.%00"):
+        with pytest.raises(Problem):
+            Query(request(f"cursor={wrong}"), ("cursor",)).cursor(devices.CURSORS)
     with pytest.raises(Problem):
-        Query(request(f"cursor={given}"), ("cursor",)).cursor("command")
-    with pytest.raises(Problem):
-        Query(request(f"cursor={given}="), ("cursor",)).cursor("device")
+        Query(request(f"cursor={given}"), ("cursor",)).cursor(commands.CURSORS)
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-wall", "@x", "\t=1", "\r=1"])

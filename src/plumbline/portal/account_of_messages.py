@@ -10,13 +10,14 @@ from plumbline.adapters.postgres.queries import load
 from plumbline.domain.reading import format_time, is_device_id
 from plumbline.domain.reason import Reason
 from plumbline.portal.answers import json_answer, page_answer, time_or_none
-from plumbline.portal.query import Query, cursor, refuse
+from plumbline.portal.query import NUMBER, Cursors, Query, refuse
 from plumbline.portal.services import services
 
 _SQL = load("portal.sql")
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
+CURSORS = Cursors("q", NUMBER)
 REASONS = [reason.value for reason in Reason]
 MAX_MISMATCHES = 100
 
@@ -30,7 +31,7 @@ async def list_quarantine(request: Request) -> Response:
         {
             "device_id": _wanted(query),
             "reason": query.choice("reason", REASONS),
-            "before": query.number_cursor("quarantine"),
+            "before": query.cursor(CURSORS),
             "limit": limit + 1,
         },
     )
@@ -38,7 +39,7 @@ async def list_quarantine(request: Request) -> Response:
     return page_answer(
         request,
         [_entry(row) for row in rows[:limit]],
-        cursor("quarantine", rows[limit - 1][0]) if more else None,
+        CURSORS.make(rows[limit - 1][0]) if more else None,
     )
 
 

@@ -4,7 +4,7 @@ import hashlib
 import re
 import uuid
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import Request
@@ -25,23 +25,27 @@ from plumbline.portal.answers import NEVER_KEEP, json_answer, page_answer, time_
 from plumbline.portal.audit import audit_values
 from plumbline.portal.guard import Principal
 from plumbline.portal.problems import Kind, Problem
-from plumbline.portal.query import Query, cursor, device_id, refuse
+from plumbline.portal.query import NUMBER, Cursors, Query, device_id, refuse
 from plumbline.portal.readings import require_known
 from plumbline.portal.request_head import head_of
 from plumbline.portal.services import PRINCIPAL_KEY, REQUEST_ID_KEY, services
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
+CURSORS = Cursors("c", NUMBER)
 STATES = [state.value for state in CommandState]
 
 _KEY = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
 
+_T = TypeVar("_T")
+
+
 class _Body(msgspec.Struct, forbid_unknown_fields=True):
     command: Verb
     params: dict[str, Any] = {}
-    expires_in_s: int = int(DEFAULT_LIFE.total_seconds())
+    expires_in_s: int | float = int(DEFAULT_LIFE.total_seconds())
 
 
 _decode = msgspec.json.Decoder(_Body).decode
@@ -94,10 +98,11 @@ async def list_commands(request: Request) -> Response:
     query = Query(request, ("state", "limit", "cursor"))
     wanted = device_id(request)
     limit = query.integer("limit", 1, MAX_LIMIT, DEFAULT_LIMIT)
+    before = query.cursor(CURSORS)
     found = await services(request).commands.of_device(
         wanted,
         state=query.choice("state", STATES),
-        before=query.number_cursor("command"),
+        before=None if before is None else int(before),
         limit=limit + 1,
     )
     if not found:
@@ -106,7 +111,7 @@ async def list_commands(request: Request) -> Response:
     return page_answer(
         request,
         [_shown(issued) for issued in found[:limit]],
-        cursor("command", found[limit - 1].position) if more else None,
+        CURSORS.make(found[limit - 1].position) if more else None,
     )
 
 
@@ -143,11 +148,18 @@ async def _read(request: Request) -> _Body:
         body = _decode(await request.body())
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         refuse(f"body: {error}")
-    if not MIN_LIFE_S <= body.expires_in_s <= MAX_LIFE_S:
+    # For JSON Schema, 300.0 is an integer.
+    body.params = {name: _whole(value) for name, value in body.params.items()}
+    body.expires_in_s = _whole(body.expires_in_s)
+    if type(body.expires_in_s) is not int or not MIN_LIFE_S <= body.expires_in_s <= MAX_LIFE_S:
         refuse(f"expires_in_s: an integer, {MIN_LIFE_S} to {MAX_LIFE_S} s")
     if wrong := wrong_params(body.command, body.params):
         refuse("; ".join(line.encode("ascii", "replace").decode()[:200] for line in wrong[:5]))
     return body
+
+
+def _whole(value: _T) -> _T | int:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def _command(wanted: str, body: _Body, now: datetime) -> Command:

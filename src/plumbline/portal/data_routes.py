@@ -2,7 +2,7 @@
 
 from plumbline.portal import account_of_messages, commands, devices, exports, readings
 from plumbline.portal.problems import Kind
-from plumbline.portal.query import CURSOR_PATTERN
+from plumbline.portal.query import Cursors
 from plumbline.portal.route import Operation, Parameter, Route, Schema, Success
 from plumbline.portal.schemas import DEVICE_ID, page, ref
 
@@ -29,16 +29,18 @@ _COMMAND = Parameter(
     {"type": "string", "format": "uuid", "examples": ["0f8fad5b-d9cb-469f-a165-70867728950e"]},
     required=True,
 )
-_CURSOR = _query(
-    "cursor",
-    "`next_cursor` of the page before, with the same other parameters",
-    {"type": "string", "pattern": CURSOR_PATTERN, "maxLength": 200},
-)
+
+
+def _cursor(cursors: Cursors) -> Parameter:
+    description = "`next_cursor` of the page before, with the same other parameters; opaque"
+    return _query("cursor", description, {"type": "string", "pattern": cursors.pattern})
+
+
 _MATCH = Parameter(
     "If-None-Match",
     "header",
     "Tags that the caller has; the same value is then not sent again",
-    {"type": "string", "examples": ['W/"3b0c…"']},
+    {"type": "string", "examples": ['W/"3b0c5ff0e7f9a3c1d2b4a6e8"']},
 )
 _FROM = _query(
     "from",
@@ -51,14 +53,7 @@ _TO = _query(
     {"type": "string", "format": "date-time", "examples": [_TIME]},
 )
 _ZONE = _query(
-    "tz",
-    "IANA time zone in which times are written, with their offset",
-    {
-        "type": "string",
-        "maxLength": exports.MAX_ZONE,
-        "default": "UTC",
-        "examples": ["Europe/Berlin"],
-    },
+    "tz", "IANA time zone in which times are written, with their offset", ref("TimeZone")
 )
 _OF_DEVICE = _query("device_id", "Only of this device", DEVICE_ID)
 
@@ -130,7 +125,7 @@ DATA_ROUTES = (
                     {"type": "string", "maxLength": devices.MAX_SEARCH, "examples": ["tower"]},
                 ),
                 _limit(devices.DEFAULT_LIMIT, devices.MAX_LIMIT),
-                _CURSOR,
+                _cursor(devices.CURSORS),
                 _MATCH,
             ),
             problems=(Kind.INVALID,),
@@ -188,7 +183,7 @@ DATA_ROUTES = (
                     {"type": "string", "enum": list(readings.ORDERS), "default": "asc"},
                 ),
                 _limit(readings.DEFAULT_LIMIT, readings.MAX_LIMIT),
-                _CURSOR,
+                _cursor(readings.CURSORS),
                 _MATCH,
             ),
             problems=(Kind.INVALID, Kind.NOT_FOUND),
@@ -282,7 +277,7 @@ DATA_ROUTES = (
                 _DEVICE,
                 _query("state", "Only in this state", {"type": "string", "enum": commands.STATES}),
                 _limit(commands.DEFAULT_LIMIT, commands.MAX_LIMIT),
-                _CURSOR,
+                _cursor(commands.CURSORS),
                 _MATCH,
             ),
             problems=(Kind.INVALID, Kind.NOT_FOUND),
@@ -346,8 +341,8 @@ DATA_ROUTES = (
         ),
     ),
     Route(
-        "DELETE",
-        f"{_API}/commands/{{command_id}}",
+        "POST",
+        f"{_API}/commands/{{command_id}}/cancel",
         commands.cancel_command,
         role="operator",
         csrf=True,
@@ -395,7 +390,7 @@ DATA_ROUTES = (
                     {"type": "string", "enum": account_of_messages.REASONS},
                 ),
                 _limit(account_of_messages.DEFAULT_LIMIT, account_of_messages.MAX_LIMIT),
-                _CURSOR,
+                _cursor(account_of_messages.CURSORS),
                 _MATCH,
             ),
             problems=(Kind.INVALID,),

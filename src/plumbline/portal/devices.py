@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from plumbline.adapters.postgres.queries import load
-from plumbline.domain.reading import Status, is_device_id
+from plumbline.domain.reading import Status
 from plumbline.portal.answers import (
     REVALIDATE,
     body_answer,
@@ -17,7 +17,7 @@ from plumbline.portal.answers import (
     time_or_none,
 )
 from plumbline.portal.problems import Kind, Problem
-from plumbline.portal.query import Query, cursor, device_id, refuse
+from plumbline.portal.query import Cursors, Query, device_id
 from plumbline.portal.services import services
 
 _SQL = load("portal.sql")
@@ -25,6 +25,7 @@ _SQL = load("portal.sql")
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 MAX_SEARCH = 100
+CURSORS = Cursors("d", "[A-Za-z0-9_-]{1,50}")
 
 _HEALTH_TIMEOUT_S = 1.5
 STATUSES = [status.value for status in Status]
@@ -45,9 +46,7 @@ async def list_devices(request: Request) -> Response:
     """Return devices that are registered or have reported, by id."""
     query = Query(request, ("status", "search", "limit", "cursor"))
     limit = query.integer("limit", 1, MAX_LIMIT, DEFAULT_LIMIT)
-    after = query.cursor("device") or ""
-    if after and not is_device_id(after):
-        refuse("cursor: not one that this list gave")
+    after = query.cursor(CURSORS) or ""
     rows = await services(request).database.fetch(
         _SQL["devices"],
         {
@@ -59,7 +58,7 @@ async def list_devices(request: Request) -> Response:
     )
     items = [_device(row) for row in rows[:limit]]
     return page_answer(
-        request, items, cursor("device", rows[limit - 1][0]) if len(rows) > limit else None
+        request, items, CURSORS.make(rows[limit - 1][0]) if len(rows) > limit else None
     )
 
 

@@ -13,7 +13,7 @@ from plumbline.adapters.postgres.queries import load
 from plumbline.domain.reading import format_time
 from plumbline.portal.answers import json_answer, page_answer, time_or_none
 from plumbline.portal.problems import Kind, Problem
-from plumbline.portal.query import Query, cursor, device_id, refuse
+from plumbline.portal.query import NUMBER, Cursors, Query, device_id, refuse
 from plumbline.portal.services import services
 
 _SQL = load("portal.sql")
@@ -23,6 +23,7 @@ MAX_LIMIT = 10_000
 DEFAULT_POINTS = 1000
 MAX_POINTS = 2000
 DEFAULT_SERIES = timedelta(hours=24)
+CURSORS = Cursors("r", NUMBER)
 ORDERS = ("asc", "desc")
 
 # Columns of the statements, after the time.
@@ -44,6 +45,10 @@ _MICROSECOND = timedelta(microseconds=1)
 EARLIEST = datetime.fromisoformat("0001-01-02T00:00:00+00:00")
 LATEST = datetime.fromisoformat("9999-12-30T00:00:00+00:00")
 
+_LAST_MICROS = (LATEST - EARLIEST) // _MICROSECOND
+
+_SECOND_DAY = EARLIEST + DEFAULT_SERIES
+
 # With so many readings in a bucket on average, an empty one is no accident of the sampling.
 _DENSE = 3
 
@@ -55,8 +60,7 @@ async def list_readings(request: Request) -> Response:
     limit = query.integer("limit", 1, MAX_LIMIT, DEFAULT_LIMIT)
     first, last = span(query, EARLIEST, LATEST)
     descending = query.choice("order", ORDERS) == "desc"
-    kind = "before" if descending else "after"
-    at = _moment_of(query.cursor(kind))
+    at = _moment_of(query.cursor(CURSORS))
     if at is not None:
         first, last = (
             (first, min(last, at)) if descending else (max(first, at + _MICROSECOND), last)
@@ -71,7 +75,7 @@ async def list_readings(request: Request) -> Response:
     return page_answer(
         request,
         [_reading(row) for row in rows[:limit]],
-        cursor(kind, _micros(rows[limit - 1][0])) if more else None,
+        CURSORS.make(_micros(rows[limit - 1][0])) if more else None,
     )
 
 
@@ -82,8 +86,7 @@ async def show_series(request: Request) -> Response:
     points = query.integer("points", 1, MAX_POINTS, DEFAULT_POINTS)
     now = services(request).clock.now()
     last = query.moment("to", now)
-    first = query.moment("from", max(last - DEFAULT_SERIES, EARLIEST))
-    require_sane(first, last)
+    first, last = sane(query.moment("from", max(last, _SECOND_DAY) - DEFAULT_SERIES), last)
     width = max(_MICROSECOND, -(-(last - first) // points))
     rows = await services(request).database.fetch(
         _SQL["series"],
@@ -119,21 +122,18 @@ def gap_of(starts: Sequence[datetime], counts: Sequence[int], width: timedelta) 
 
 def span(query: Query, earliest: datetime, latest: datetime) -> tuple[datetime, datetime]:
     """Return ``from`` (included) and ``to`` (excluded)."""
-    first, last = query.moment("from", earliest), query.moment("to", latest)
-    require_sane(first, last)
-    return first, last
+    return sane(query.moment("from", earliest), query.moment("to", latest))
 
 
-def require_sane(first: datetime, last: datetime) -> None:
-    """Refuse a time that ends before it begins, or that no database knows.
+def sane(first: datetime, last: datetime) -> tuple[datetime, datetime]:
+    """Return a range that the database knows.
 
     Raises:
-        Problem: It does.
+        Problem: It ends before it begins.
     """
     if first > last:
         refuse("from: later than to")
-    if first < EARLIEST or last > LATEST:
-        refuse("from, to: within the years 1 and 9999")
+    return min(max(first, EARLIEST), LATEST), min(max(last, EARLIEST), LATEST)
 
 
 async def require_known(request: Request, wanted: str) -> None:
@@ -181,20 +181,11 @@ def _reading(row: tuple[Any, ...]) -> dict[str, object]:
     }
 
 
-_EPOCH = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-
-
 def _micros(moment: datetime) -> int:
-    return (moment - _EPOCH) // _MICROSECOND
+    return (moment - EARLIEST) // _MICROSECOND
 
 
 def _moment_of(content: str | None) -> datetime | None:
     if content is None:
         return None
-    try:
-        moment = _EPOCH + int(content) * _MICROSECOND
-    except (ValueError, OverflowError):
-        refuse("cursor: not one that this list gave")
-    if not EARLIEST <= moment <= LATEST:
-        refuse("cursor: not one that this list gave")
-    return moment
+    return min(EARLIEST + min(int(content), _LAST_MICROS) * _MICROSECOND, LATEST)
