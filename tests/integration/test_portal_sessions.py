@@ -175,6 +175,14 @@ def test_a_session_ends_at_once_when_its_user_changes(portal: PortalProcess, cha
     assert portal.client().sign_in("anna").status == 401
 
 
+def test_a_disabled_user_has_no_session_whoever_disabled_it(portal: PortalProcess) -> None:
+    client = portal.signed_in("viewer", "anna")
+    execute(portal, "UPDATE users SET disabled_at = now()")
+    with cache(portal) as copies:
+        copies.flushall()
+    assert client.get(_ME).status == 401
+
+
 def test_a_revocation_that_redis_missed_holds_after_seconds(portal: PortalProcess) -> None:
     client = portal.signed_in("viewer", "anna")
     assert client.get(_ME).status == 200

@@ -26,8 +26,10 @@ class Role(StrEnum):
 
     def includes(self, other: "Role") -> bool:
         """Tell whether this role may do what the other may."""
-        order = list(Role)
-        return order.index(self) >= order.index(other)
+        return _RANK[self] >= _RANK[other]
+
+
+_RANK = {role: rank for rank, role in enumerate(Role)}
 
 
 class Scope(StrEnum):

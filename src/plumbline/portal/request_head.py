@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from starlette.types import Scope
 
@@ -34,7 +35,7 @@ class RequestHead:
         host: The Host header, or empty.
         scheme: ``http`` or ``https``, as the client used it.
         address: The client's; IPv6 as it is.
-        headers: First value by name in small letters.
+        headers: First value by name in small letters, as bytes: most are never looked at.
         cookie_names: Those that count for this request.
     """
 
@@ -42,21 +43,13 @@ class RequestHead:
     host: str
     scheme: str
     address: str
-    headers: Mapping[str, str]
+    headers: Mapping[bytes, bytes]
     cookie_names: CookieNames
 
     @property
     def subject(self) -> str:
         """Who is counted as one: an IPv4 address, or an IPv6 network of 64 bits."""
-        try:
-            address = ipaddress.ip_address(self.address)
-        except ValueError:
-            return self.address
-        if isinstance(address, ipaddress.IPv6Address):
-            if address.ipv4_mapped is not None:
-                return str(address.ipv4_mapped)
-            return str(ipaddress.ip_network((address, 64), strict=False))
-        return str(address)
+        return _subject(self.address)
 
     @property
     def session_cookie(self) -> str | None:
@@ -70,10 +63,11 @@ class RequestHead:
 
     def header(self, name: str) -> str | None:
         """Return the first header of that name, in small letters."""
-        return self.headers.get(name)
+        value = self.headers.get(name.encode())
+        return None if value is None else value.decode("latin-1")
 
     def _cookie(self, name: str) -> str | None:
-        for pair in self.headers.get("cookie", "").split(";"):
+        for pair in (self.header("cookie") or "").split(";"):
             found, _, value = pair.strip(" ").partition("=")
             if found == name:
                 return value
@@ -95,10 +89,8 @@ class HeadReader:
 
     def read(self, scope: Scope) -> RequestHead:
         """Return the head of an HTTP request."""
-        headers: dict[str, str] = {}
-        for name, value in scope["headers"]:
-            headers.setdefault(name.decode("latin-1").lower(), value.decode("latin-1"))
-        host = headers.get("host", "")
+        headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
+        host = headers.get(b"host", b"").decode("latin-1")
         scheme = self._scheme(scope, headers)
         plain = self.loopback_cookie and scheme == "http" and _is_loopback(host)
         return RequestHead(
@@ -110,10 +102,10 @@ class HeadReader:
             cookie_names=LOOPBACK if plain else SECURE,
         )
 
-    def _scheme(self, scope: Scope, headers: Mapping[str, str]) -> str:
-        forwarded = headers.get("x-forwarded-proto") if self.trusted_proxies else None
-        if forwarded in {"http", "https"}:
-            return forwarded
+    def _scheme(self, scope: Scope, headers: Mapping[bytes, bytes]) -> str:
+        forwarded = headers.get(b"x-forwarded-proto") if self.trusted_proxies else None
+        if forwarded in {b"http", b"https"}:
+            return forwarded.decode()
         scheme: str = scope["scheme"]
         return scheme
 
@@ -123,9 +115,7 @@ class HeadReader:
         if not self.trusted_proxies:
             return peer
         # All of them, in order: a client's own header comes before what proxies append.
-        chain = b",".join(
-            value for name, value in scope["headers"] if name.lower() == b"x-forwarded-for"
-        )
+        chain = b",".join(value for name, value in scope["headers"] if name == b"x-forwarded-for")
         addresses = [part.strip() for part in chain.decode("latin-1").split(",")]
         if len(addresses) < self.trusted_proxies:
             return peer
@@ -141,6 +131,23 @@ def head_of(scope: Scope) -> RequestHead:
     return head
 
 
+# Both are asked of few values many times, and slow.
+
+
+@lru_cache(maxsize=4096)
+def _subject(text: str) -> str:
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return text
+    if isinstance(address, ipaddress.IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(ipaddress.ip_network((address, 64), strict=False))
+    return str(address)
+
+
+@lru_cache(maxsize=256)
 def _is_loopback(host: str) -> bool:
     name = host.rpartition("]")[0].lstrip("[") if host.startswith("[") else host.partition(":")[0]
     if name == "localhost":

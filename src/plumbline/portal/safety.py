@@ -15,6 +15,7 @@ _log = logging.getLogger(__name__)
 Header = tuple[bytes, bytes]
 
 _ALWAYS: Sequence[Header] = (
+    (b"server", b"plumbline"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"same-origin"),
