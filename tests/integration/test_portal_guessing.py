@@ -145,6 +145,8 @@ def test_a_disabled_user_is_refused_like_a_wrong_password(portal: PortalProcess)
     right, wrong = portal.client().sign_in("anna"), portal.client().sign_in("anna", _WRONG)
     assert right.status == wrong.status == 401
     assert right.body == wrong.body
+    client = portal.client(address="127.0.0.66")
+    assert 429 in [client.sign_in("anna").status for _ in range(8)]  # and is counted like one
 
 
 @pytest.mark.parametrize(

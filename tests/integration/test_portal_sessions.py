@@ -62,6 +62,9 @@ def test_sign_in_who_am_i_sign_out(portal: PortalProcess) -> None:
     assert client.get(_ME).status == 401
     client.cookies = kept
     assert client.get(_ME).status == 401  # ended on the server, not only in the browser
+    with cache(portal) as copies:
+        copies.flushall()
+    assert client.get(_ME).status == 401  # and in the database, not only in the cache
 
 
 def test_the_cookie_over_plain_loopback_is_out_of_reach_of_scripts(portal: PortalProcess) -> None:
