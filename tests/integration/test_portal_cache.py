@@ -234,3 +234,29 @@ def test_a_late_reading_shows_when_the_cache_has_run_out(
         cache.delete("device:tower:status")
     status = client.get("/api/v1/devices/tower/status").json()
     assert status["last_seen"] == "2026-01-07T00:00:00Z"
+
+
+def test_the_short_way_to_a_status_gives_the_same_answer_as_the_long_one(
+    client: Client, portal: PortalProcess, database_url: str, redis_url: str
+) -> None:
+    """A condition that does not hold takes the long way; answers must not differ by the way."""
+    sync(database_url, redis_url)
+    path = "/api/v1/devices/tower/status"
+    of_the_moment = {"x-request-id", "date"}
+    for _ in range(4):  # of either worker process
+        short = client.get(path)
+        long = client.get(path, headers={"If-None-Match": '"another"'})
+        assert (short.status, long.status) == (200, 200)
+        named = [
+            {name: value for name, value in answer.headers if name not in of_the_moment}
+            for answer in (short, long)
+        ]
+        for headers in named:
+            assert int(headers.pop("age")) < 60
+            headers.pop("content-length")  # the digits of the age
+        assert named[0] == named[1]
+        assert {k: v for k, v in short.json().items() if k != "age_s"} == {
+            k: v for k, v in long.json().items() if k != "age_s"
+        }
+    for token in ("", "Bearer ", "Bearer plb_" + "x" * 43, "Basic eDp4"):
+        assert portal.client(headers={"Authorization": token}).get(path).status == 401

@@ -9,6 +9,7 @@ import asyncio
 import ssl
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
@@ -17,7 +18,7 @@ import hiredis
 from plumbline.errors import CacheUnavailable, ConfigurationError
 
 _CONNECT_TIMEOUT_S = 0.5
-_ANSWER_TIMEOUT_S = 1.0
+_ANSWER_TIMEOUT_S = 0.5
 # After a failure nobody asks again for so long: while Redis is away, requests do not wait for it.
 _REST_S = 2.0
 _DEFAULT_PORT = 6379
@@ -52,18 +53,22 @@ class MultiplexedRedis:
         connection = self._connection
         if connection is None or connection.broken:
             connection = await self._connect()
-        try:
-            async with asyncio.timeout(_ANSWER_TIMEOUT_S):
-                answer = await connection.send(command)
-        except TimeoutError as error:
-            # The answers are handed out by their order: a late one must reach nobody else.
-            connection.fail("no answer in time")
-            self._rest()
-            msg = "no answer in time"
-            raise CacheUnavailable(msg) from error
+        answer = await connection.send(command)
         if isinstance(answer, hiredis.ReplyError):
             raise CacheUnavailable(str(answer))
         return answer
+
+    def begin(self, *command: str | bytes | float) -> asyncio.Future[Any] | None:
+        """Send one command where there is a connection; for what else is to be done meanwhile.
+
+        Returns:
+            What gets the answer, CacheUnavailable or an error of Redis (as its result); whoever
+            does not want it any more cancels it. None without a connection.
+        """
+        connection = self._connection
+        if connection is None or connection.broken:
+            return None
+        return connection.send(command)
 
     async def close(self) -> None:
         """Close the connection."""
@@ -105,6 +110,7 @@ class MultiplexedRedis:
                 parts.port or _DEFAULT_PORT,
                 ssl=ssl.create_default_context() if parts.scheme == "rediss" else None,
             )
+        connection.when_late = self._rest
         for command in self._greeting():
             answer = await connection.send(command)
             if isinstance(answer, hiredis.ReplyError):
@@ -136,6 +142,9 @@ class _Connection(asyncio.Protocol):
         self._waiting: deque[asyncio.Future[Any]] = deque()
         self._unsent: list[bytes] = []
         self._transport: asyncio.Transport | None = None
+        self._oldest: asyncio.Future[Any] | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self.when_late: Callable[[], None] = lambda: None
 
     def send(self, command: tuple[Any, ...]) -> asyncio.Future[Any]:
         """Send with all others of this turn of the loop; the future gets the answer."""
@@ -147,11 +156,15 @@ class _Connection(asyncio.Protocol):
             self._loop.call_soon(self._flush)
         self._unsent.append(hiredis.pack_command(command))
         self._waiting.append(answer)
+        if self._watch is None:
+            self._watch = self._loop.call_later(_ANSWER_TIMEOUT_S, self._look)
         return answer
 
     def fail(self, why: str) -> None:
         """End the connection and everybody's waiting."""
         self.broken = True
+        if self._watch is not None:
+            self._watch.cancel()
         if self._transport is not None:
             self._transport.abort()
         while self._waiting:
@@ -177,6 +190,24 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail what still waits."""
         self.fail(str(exc) if exc else "the server closed the connection")
+
+    def _look(self) -> None:
+        """Give up where what waited longest at the last look still does.
+
+        One timer for all: one for each command costs more than the command. An answer is given up
+        after one to two times the timeout. The answers are handed out by their order, so a late one
+        must reach nobody else: the connection ends.
+        """
+        self._watch = None
+        oldest = self._waiting[0] if self._waiting else None
+        if oldest is None:
+            self._oldest = None
+        elif oldest is self._oldest:
+            self.when_late()
+            self.fail("no answer in time")
+        else:
+            self._oldest = oldest
+            self._watch = self._loop.call_later(_ANSWER_TIMEOUT_S, self._look)
 
     def _flush(self) -> None:
         if self._transport is not None and not self.broken:

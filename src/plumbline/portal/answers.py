@@ -15,6 +15,7 @@ from plumbline.domain.reading import format_time
 # Whoever asks may not see what another has asked; and nothing is fresh without asking again.
 REVALIDATE = "private, no-cache"
 NEVER_KEEP = "no-store"
+VARY = "Accept-Encoding, Authorization, Cookie"
 
 _GZIP_FROM_BYTES = 1024
 _GZIP_LEVEL = 4
@@ -67,9 +68,8 @@ def body_answer(  # noqa: PLR0913 - each is one property of an answer, given by 
         status, headers, cache_control: Of the answer.
         tagged: What the ETag is made of, where a part of the body tells only of the moment.
     """
-    # Weak: the same value compressed and not has the same tag.
-    tag = f'W/"{blake2b(body if tagged is None else tagged, digest_size=12).hexdigest()}"'
-    common = {"Cache-Control": cache_control, "Vary": "Accept-Encoding, Authorization, Cookie"}
+    tag = tag_of(body if tagged is None else tagged)
+    common = {"Cache-Control": cache_control, "Vary": VARY}
     common |= headers or {}
     if cache_control != NEVER_KEEP:
         common["ETag"] = tag
@@ -79,6 +79,11 @@ def body_answer(  # noqa: PLR0913 - each is one property of an answer, given by 
         body = gzip.compress(body, _GZIP_LEVEL, mtime=0)
         common["Content-Encoding"] = "gzip"
     return Response(body, status, common, media_type)
+
+
+def tag_of(value: bytes) -> str:
+    """Return an ETag; weak, for the same value compressed and not has the same."""
+    return f'W/"{blake2b(value, digest_size=12).hexdigest()}"'
 
 
 def matches(if_none_match: str | None, tag: str) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from plumbline import bootstrap
 from plumbline.adapters.argon2 import Argon2Hasher
@@ -13,6 +13,7 @@ from plumbline.adapters.postgres.async_database import AsyncDatabase
 from plumbline.adapters.postgres.commands import PostgresCommands
 from plumbline.adapters.redis_multiplexed import MultiplexedRedis
 from plumbline.portal.access_log import AccessLog
+from plumbline.portal.cached_status import CachedStatus
 from plumbline.portal.credentials import CredentialStore
 from plumbline.portal.dispatch import Dispatcher
 from plumbline.portal.guard import Guard
@@ -44,15 +45,17 @@ class Portal:
         self._settings = settings
         self._services = _services(settings)
         limit = settings.portal_rate_limit
-        self._log = AccessLog(
-            Safety(
-                Dispatcher(ROUTES),
-                heads=HeadReader(settings.portal_trusted_proxies, settings.portal_loopback_cookie),
-                rate_limit=RateLimit(self._services.redis, limit) if limit else None,
-                max_body_bytes=settings.portal_max_body_bytes,
-                timeout_s=settings.portal_request_timeout_s,
-            )
+        heads = HeadReader(settings.portal_trusted_proxies, settings.portal_loopback_cookie)
+        app: ASGIApp = Safety(
+            Dispatcher(ROUTES),
+            heads=heads,
+            rate_limit=RateLimit(self._services.redis, limit) if limit else None,
+            max_body_bytes=settings.portal_max_body_bytes,
+            timeout_s=settings.portal_request_timeout_s,
         )
+        if not limit:
+            app = CachedStatus(app, heads, self._services)
+        self._log = AccessLog(app)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the life of the process."""

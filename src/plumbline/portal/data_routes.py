@@ -53,7 +53,14 @@ _TO = _query(
     {"type": "string", "format": "date-time", "examples": [_TIME]},
 )
 _ZONE = _query(
-    "tz", "IANA time zone in which times are written, with their offset", ref("TimeZone")
+    "tz",
+    "IANA time zone in which times are written, with their offset; `UTC` or Area/City",
+    {
+        "type": "string",
+        "maxLength": exports.MAX_ZONE,
+        "default": "UTC",
+        "examples": ["Europe/Berlin"],
+    },
 )
 _OF_DEVICE = _query("device_id", "Only of this device", DEVICE_ID)
 

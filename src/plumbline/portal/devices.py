@@ -97,15 +97,26 @@ async def show_statistics(request: Request) -> Response:
 
 def aged_answer(request: Request, value: bytes, synced_at: datetime) -> Response:
     """Answer with a cached JSON object and its age; the tag leaves out both times of the cache."""
-    age_s = max(0.0, (services(request).clock.now() - synced_at).total_seconds())
+    body, age_s = aged(value, synced_at, services(request).clock.now())
     return body_answer(
         request,
-        b'%s,"age_s":%.3f}' % (value[:-1], age_s),
+        body,
         "application/json",
-        headers={"Age": str(int(age_s))},
+        headers={"Age": str(age_s)},
         cache_control=REVALIDATE,
-        tagged=value.rpartition(b',"synced_at"')[0],
+        tagged=lasting(value),
     )
+
+
+def aged(value: bytes, synced_at: datetime, now: datetime) -> tuple[bytes, int]:
+    """Return a cached JSON object with its age in it, and whole seconds of it."""
+    age_s = max(0.0, (now - synced_at).total_seconds())
+    return b'%s,"age_s":%.3f}' % (value[:-1], age_s), int(age_s)
+
+
+def lasting(value: bytes) -> bytes:
+    """Return the part of a cached JSON object that does not tell of the cache."""
+    return value.rpartition(b',"synced_at"')[0]
 
 
 def _device(row: tuple[Any, ...]) -> dict[str, object]:

@@ -30,6 +30,9 @@ class Query:
     """
 
     def __init__(self, request: Request, known: Collection[str]) -> None:
+        self._values: dict[str, str] = {}
+        if not request.scope["query_string"]:
+            return
         try:
             pairs = parse_qsl(
                 request.scope["query_string"].decode("ascii"),
@@ -39,7 +42,6 @@ class Query:
             )
         except ValueError:  # also of the decoding
             refuse("the query is not percent-encoded UTF-8, or too long")
-        self._values: dict[str, str] = {}
         for name, value in pairs:
             if name not in known:
                 refuse(f"{_shown(name)}: unknown parameter; known: {', '.join(known) or '-'}")

@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 Header = tuple[bytes, bytes]
 
-_ALWAYS: Sequence[Header] = (
+ALWAYS: Sequence[Header] = (
     (b"server", b"plumbline"),
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -24,11 +24,11 @@ _ALWAYS: Sequence[Header] = (
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 )
 # Pages bring their own.
-_UNLESS_GIVEN: Sequence[Header] = (
+UNLESS_GIVEN: Sequence[Header] = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cache-control", b"no-store"),
 )
-_HTTPS_ONLY: Header = (b"strict-transport-security", b"max-age=31536000")
+HTTPS_ONLY: Header = (b"strict-transport-security", b"max-age=31536000")
 
 
 class Safety:
@@ -64,7 +64,7 @@ class Safety:
             await self._app(scope, receive, send)
             return
         head = scope[HEAD_KEY] = self._heads.read(scope)
-        answer = _Answer(send, [_HTTPS_ONLY] if head.scheme == "https" else [])
+        answer = _Answer(send, [HTTPS_ONLY] if head.scheme == "https" else [])
         try:
             async with asyncio.timeout(self._timeout_s) as deadline:
                 answer.deadline = deadline
@@ -109,7 +109,7 @@ class _Answer:
     def __init__(self, send: Send, headers: list[Header]) -> None:
         self._send = send
         self._begun = False
-        self.headers = [*_ALWAYS, *headers]
+        self.headers = [*ALWAYS, *headers]
         self.deadline: asyncio.Timeout | None = None
 
     async def send(self, message: Message) -> None:
@@ -120,7 +120,7 @@ class _Answer:
                 self.deadline.reschedule(None)
             given = list(message.get("headers", ()))
             names = {name.lower() for name, _ in given}
-            missing = [header for header in _UNLESS_GIVEN if header[0] not in names]
+            missing = [header for header in UNLESS_GIVEN if header[0] not in names]
             message = {**message, "headers": [*given, *self.headers, *missing]}
         await self._send(message)
 

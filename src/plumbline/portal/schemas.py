@@ -1,7 +1,6 @@
 """JSON Schemas of what the API takes and gives, by name; units stand in the descriptions."""
 
 from typing import Any
-from zoneinfo import available_timezones
 
 from plumbline.domain.command import (
     DEFAULT_LIFE,
@@ -211,11 +210,7 @@ def _new_command() -> JsonSchema:
     return {"oneOf": variants}
 
 
-# The others of the list are names for "this machine's" zone, or of no place.
-ZONES = ["UTC", *sorted(z for z in available_timezones() if "/" in z and not z.startswith("Etc/"))]
-
 SCHEMAS: dict[str, JsonSchema] = {
-    "TimeZone": {"type": "string", "enum": ZONES, "default": "UTC"},
     "Health": record({"status": {"const": "ok"}}),
     "Device": record(_DEVICE),
     "DeviceDetail": record(

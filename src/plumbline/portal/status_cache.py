@@ -51,7 +51,7 @@ class CachedStatistics(msgspec.Struct, frozen=True):
     synced_at: datetime
 
 
-_decode_status = msgspec.json.Decoder(CachedStatus).decode
+decode_status = msgspec.json.Decoder(CachedStatus).decode
 _decode_statistics = msgspec.json.Decoder(CachedStatistics).decode
 
 
@@ -77,14 +77,14 @@ class StatusReader:
         cached = await self._cached(key)
         if cached is not None:
             try:
-                status = _decode_status(cached)
+                status = decode_status(cached)
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 pass  # not ours: read the truth and write it there
             else:
                 if status.device_id == device_id:
                     return cached, status.synced_at
         value = await self._once(key, lambda: self._load_status(device_id))
-        return None if value is None else (value, _decode_status(value).synced_at)
+        return None if value is None else (value, decode_status(value).synced_at)
 
     async def statistics(self) -> tuple[bytes, datetime]:
         """Return the fleet's statistics as JSON and their ``synced_at``.
