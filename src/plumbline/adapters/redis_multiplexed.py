@@ -58,17 +58,29 @@ class MultiplexedRedis:
             raise CacheUnavailable(str(answer))
         return answer
 
-    def begin(self, *command: str | bytes | float) -> asyncio.Future[Any] | None:
-        """Send one command where there is a connection; for what else is to be done meanwhile.
+    async def get(self, key: str) -> bytes | None:
+        """Return a key's text, read after this call; None where there is none, or something else.
+
+        What many ask for at a time is one command, and a key that many ask for is in it once.
+
+        Raises:
+            CacheUnavailable: No connection, or no answer in time.
+        """
+        connection = self._connection
+        if connection is None or connection.broken:
+            connection = await self._connect()
+        return await connection.get(key)
+
+    def prefetch(self, key: str) -> asyncio.Future[bytes | None] | None:
+        """Begin what ``get`` does, for what else is to be done meanwhile.
 
         Returns:
-            What gets the answer, CacheUnavailable or an error of Redis (as its result); whoever
-            does not want it any more cancels it. None without a connection.
+            What gets what ``get`` returns or raises; None without a connection.
         """
         connection = self._connection
         if connection is None or connection.broken:
             return None
-        return connection.send(command)
+        return connection.get(key)
 
     async def close(self) -> None:
         """Close the connection."""
@@ -141,7 +153,9 @@ class _Connection(asyncio.Protocol):
         self._reader = hiredis.Reader()
         self._waiting: deque[asyncio.Future[Any]] = deque()
         self._unsent: list[bytes] = []
+        self._gets: dict[str, list[asyncio.Future[bytes | None]]] = {}
         self._transport: asyncio.Transport | None = None
+        self._asking = False
         self._oldest: asyncio.Future[Any] | None = None
         self._watch: asyncio.TimerHandle | None = None
         self.when_late: Callable[[], None] = lambda: None
@@ -158,6 +172,25 @@ class _Connection(asyncio.Protocol):
         self._waiting.append(answer)
         if self._watch is None:
             self._watch = self._loop.call_later(_ANSWER_TIMEOUT_S, self._look)
+        return answer
+
+    def get(self, key: str) -> asyncio.Future[bytes | None]:
+        """Ask for a key with all others that come until it can be sent.
+
+        One such command is under way at a time. Without load that is at once; under load, what
+        comes meanwhile goes together, and the more comes the less a key costs.
+        """
+        answer: asyncio.Future[bytes | None] = self._loop.create_future()
+        if self.broken:
+            answer.set_exception(CacheUnavailable("the connection broke"))
+            return answer
+        if not self._gets and not self._asking:
+            self._loop.call_soon(self._send_gets)
+        waiting = self._gets.get(key)
+        if waiting is None:
+            self._gets[key] = [answer]
+        else:
+            waiting.append(answer)
         return answer
 
     def fail(self, why: str) -> None:
@@ -190,6 +223,31 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Fail what still waits."""
         self.fail(str(exc) if exc else "the server closed the connection")
+
+    def _send_gets(self) -> None:
+        gets, self._gets = self._gets, {}
+        self._asking = True
+        values = self.send(("MGET", *gets))
+
+        def hand_out(values: asyncio.Future[Any]) -> None:
+            self._asking = False
+            if self._gets:
+                self._send_gets()
+            error = values.exception()
+            found = None if error else values.result()
+            if not isinstance(found, list):
+                error = error or CacheUnavailable(str(found))
+                found = [None] * len(gets)
+            for answers, value in zip(gets.values(), found, strict=True):
+                for answer in answers:
+                    if answer.done():  # given up meanwhile
+                        continue
+                    if error is None:
+                        answer.set_result(value)
+                    else:
+                        answer.set_exception(error)
+
+        values.add_done_callback(hand_out)
 
     def _look(self) -> None:
         """Give up where what waited longest at the last look still does.

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 from collections.abc import AsyncIterator
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -32,6 +33,8 @@ from plumbline.settings import PortalSettings, load
 
 # Of one process; each has a connection and a thread for as long as its reader takes.
 _EXPORTS_AT_ONCE = 4
+
+_NEW_OBJECTS_BEFORE_COLLECTION = 50_000
 
 
 class Portal:
@@ -75,6 +78,7 @@ class Portal:
     @contextlib.asynccontextmanager
     async def _running(self) -> AsyncIterator[None]:
         await self._services.database.open()
+        _spare_collector()
         relay = asyncio.create_task(self._services.relay.run())
         try:
             yield
@@ -85,6 +89,17 @@ class Portal:
             self._log.write()
             await self._services.redis.close()
             await self._services.database.close()
+
+
+def _spare_collector() -> None:
+    """Let the garbage collector leave alone what lives as long as the process.
+
+    Else it looks through all modules again and again: a seventh of the time under load. What
+    requests leave behind is freed by its last reference; cycles among it are rare.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS_BEFORE_COLLECTION)
 
 
 def create_app() -> Portal:

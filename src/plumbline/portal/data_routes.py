@@ -129,7 +129,12 @@ DATA_ROUTES = (
                 _query(
                     "search",
                     "Only devices whose id or name holds this text, in any case",
-                    {"type": "string", "maxLength": devices.MAX_SEARCH, "examples": ["tower"]},
+                    {
+                        "type": "string",
+                        "maxLength": devices.MAX_SEARCH,
+                        "pattern": r"^[^\x00]*$",
+                        "examples": ["tower"],
+                    },
                 ),
                 _limit(devices.DEFAULT_LIMIT, devices.MAX_LIMIT),
                 _cursor(devices.CURSORS),

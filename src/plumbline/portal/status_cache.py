@@ -104,10 +104,9 @@ class StatusReader:
 
     async def _cached(self, key: str) -> bytes | None:
         try:
-            found = await self._redis.execute("GET", key)
+            return await self._redis.get(key)
         except CacheUnavailable:
             return None
-        return found if isinstance(found, bytes) else None
 
     async def _once(self, key: str, read: Callable[[], Awaitable[bytes | None]]) -> bytes | None:
         flight = self._flights.get(key)

@@ -1,6 +1,7 @@
 """Readings of one device as a stream of CSV or Parquet; memory does not grow with their number.
 
-Each export has a connection of its own: it lasts as long as the reader takes.
+Each export has a connection of its own: it lasts as long as the reader takes. Arrow is loaded by
+the first Parquet export: it is more than all the rest of the portal.
 """
 
 import io
@@ -8,18 +9,17 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-import adbc_driver_postgresql.dbapi as adbc
 import psycopg
-import pyarrow as pa
-import pyarrow.parquet as pq
-from adbc_driver_manager import Error as AdbcError
 from psycopg import sql
 
 from plumbline.adapters.postgres.queries import load
 from plumbline.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _SQL = load("portal.sql")
 
@@ -109,6 +109,9 @@ def stream_parquet(database_url: str, selection: Selection) -> Iterator[bytes]:
     Raises:
         StoreUnavailable: At the beginning or later.
     """
+    import adbc_driver_postgresql.dbapi as adbc  # noqa: PLC0415 - see the module's docstring
+    from adbc_driver_manager import Error as AdbcError  # noqa: PLC0415
+
     statement = sql.SQL(_SQL["export_columns"]).format(
         **{
             "device_id": sql.Literal(selection.device_id),
@@ -130,7 +133,10 @@ def stream_parquet(database_url: str, selection: Selection) -> Iterator[bytes]:
         raise StoreUnavailable(str(error).partition("\n")[0]) from error
 
 
-def _write(reader: pa.RecordBatchReader, selection: Selection) -> Iterator[bytes]:
+def _write(reader: "pa.RecordBatchReader", selection: Selection) -> Iterator[bytes]:
+    import pyarrow as pa  # noqa: PLC0415 - see the module's docstring
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
     schema = _described(reader.schema, selection)
     sink = _Sink()
     with pq.ParquetWriter(
@@ -151,7 +157,9 @@ def _write(reader: pa.RecordBatchReader, selection: Selection) -> Iterator[bytes
     yield sink.take()
 
 
-def _described(schema: pa.Schema, selection: Selection) -> pa.Schema:
+def _described(schema: "pa.Schema", selection: Selection) -> "pa.Schema":
+    import pyarrow as pa  # noqa: PLC0415 - see the module's docstring
+
     fields = []
     for field in schema:
         kind = field.type
