@@ -3,7 +3,6 @@
 import os
 import threading
 import time
-from importlib import import_module
 from pathlib import Path
 
 import click
@@ -11,6 +10,7 @@ import click
 from plumbline.cli.output import message, print_json
 from plumbline.cli.system import data_dir_option, json_option
 from plumbline.errors import AlreadyRunning
+from plumbline.lambdas.runtime import load_handler
 from plumbline.local.context import LocalContext
 from plumbline.local.running import read_environment
 from plumbline.topology import TOPOLOGY
@@ -31,8 +31,7 @@ def trigger(schedule: str, data_dir: Path, *, as_json: bool) -> None:
     os.environ.update(read_environment(data_dir))
     os.environ.setdefault("POWERTOOLS_LOG_LEVEL", "ERROR")
     function = TOPOLOGY.function(TOPOLOGY.schedule(schedule).function)
-    module, _, attribute = function.handler.rpartition(".")
-    handler = getattr(import_module(module), attribute)
+    handler = load_handler(function)
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         try:

@@ -1,10 +1,13 @@
 """What every handler shares: its context, its logger and its metrics."""
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, Protocol
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics
+
+from plumbline.topology import Function
 
 NAMESPACE = "Plumbline"
 
@@ -23,6 +26,13 @@ class Context(Protocol):
 
 
 Handler = Callable[[dict[str, Any], Context], dict[str, Any]]
+
+
+def load_handler(function: Function) -> Handler:
+    """Import the function's handler."""
+    module, _, attribute = function.handler.rpartition(".")
+    handler: Handler = getattr(import_module(module), attribute)
+    return handler
 
 
 def remaining_s(context: Context) -> Callable[[], float]:

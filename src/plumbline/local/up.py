@@ -15,7 +15,7 @@ from plumbline.local.reachable import portal_answers
 from plumbline.local.running import write_environment
 from plumbline.local.servers.mosquitto import MosquittoServer
 from plumbline.local.servers.passwords import password
-from plumbline.local.servers.ports import remembered_port
+from plumbline.local.servers.ports import remembered_port, url_host
 from plumbline.local.servers.postgres import PostgresServer
 from plumbline.local.servers.process import ManagedProcess, ProcessSpec, WorkerProcess
 from plumbline.local.servers.redis import RedisServer
@@ -137,7 +137,7 @@ class _System:
             data_dir, "portal", still_ours=False, preferred=_PORTAL_PORT
         )
         return Endpoints(
-            portal_url=f"http://{_url_host(options.portal_host)}:{port}",
+            portal_url=f"http://{url_host(options.portal_host)}:{port}",
             mqtt_url=mqtt_url,
             mqtts_url=mqtts_url,
             database_url=database_url,
@@ -235,8 +235,3 @@ class _System:
 def _without_user(url: str) -> str:
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
-
-
-def _url_host(host: str) -> str:
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - compared with, not bound to
-    return f"[{host}]" if ":" in host else host

@@ -5,16 +5,15 @@ import signal
 import sys
 import threading
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 
 from plumbline import bootstrap
-from plumbline.lambdas.runtime import Handler, logger
+from plumbline.lambdas.runtime import load_handler, logger
 from plumbline.local.event_source import EventSourceThread
 from plumbline.local.function_status import StatusFile
 from plumbline.local.schedule import ScheduleThread
 from plumbline.settings import WorkerSettings, load
-from plumbline.topology import TOPOLOGY, Function
+from plumbline.topology import TOPOLOGY
 
 _log = logger("worker")
 
@@ -45,7 +44,7 @@ def _threads(
     name: str, settings: WorkerSettings, stop: threading.Event
 ) -> list[ScheduleThread | EventSourceThread]:
     function = TOPOLOGY.function(name)
-    handler = _import(function)
+    handler = load_handler(function)
     status_dir = Path(settings.plumbline_run_dir) / "functions"
     periods = {
         "ingestion": settings.plumbline_ingest_every_s,
@@ -86,12 +85,6 @@ def _threads(
                     )
                 )
     return threads
-
-
-def _import(function: Function) -> Handler:
-    module, _, attribute = function.handler.rpartition(".")
-    handler: Handler = getattr(import_module(module), attribute)
-    return handler
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from plumbline.adapters.mqtt.credentials import PasswordFile
 from plumbline.local.reachable import broker_answers
 from plumbline.local.servers.binaries import find_program, require_version
 from plumbline.local.servers.passwords import password
+from plumbline.local.servers.ports import url_host
 from plumbline.local.servers.privileges import Home, give
 from plumbline.local.servers.process import Launch
 from plumbline.local.servers.server import ENVIRONMENT, Server
@@ -26,7 +27,6 @@ MINIMUM_VERSION = 2
 _PROGRAM = "mosquitto"
 _NAME = "mosquitto"
 _LOOPBACK = "127.0.0.1"
-_ANY = {"0.0.0.0": _LOOPBACK, "::": "::1"}  # noqa: S104 - compared with, not bound to
 
 
 class MosquittoServer(Server):
@@ -72,17 +72,17 @@ class MosquittoServer(Server):
     @property
     def plain_url(self) -> str:
         """The plain listener, without a user."""
-        return f"mqtt://{_url_host(self.host)}:{self.port}"
+        return f"mqtt://{url_host(self.host)}:{self.port}"
 
     @property
     def tls_url(self) -> str:
         """The TLS listener, without a user."""
-        return f"mqtts://{_url_host(self.tls_host)}:{self.tls_port}"
+        return f"mqtts://{url_host(self.tls_host)}:{self.tls_port}"
 
     def user_url(self, user: str) -> str:
         """Return the plain listener's URL as one of the service users."""
         secret = quote(service_password(self.data_dir, user))
-        return f"mqtt://{user}:{secret}@{_url_host(self.host)}:{self.port}"
+        return f"mqtt://{user}:{secret}@{url_host(self.host)}:{self.port}"
 
     def addresses(self) -> list[tuple[str, int, str]]:
         """Return the listeners."""
@@ -145,8 +145,3 @@ def service_password(data_dir: Path, user: str) -> str:
 
 def _not_running() -> None:
     """Reload nothing: the broker reads its files when it starts."""
-
-
-def _url_host(host: str) -> str:
-    host = _ANY.get(host, host)
-    return f"[{host}]" if ":" in host else host

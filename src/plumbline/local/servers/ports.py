@@ -1,4 +1,4 @@
-"""TCP ports of 127.0.0.1: free ones, chosen once and kept over restarts."""
+"""Where servers listen: free ports, chosen once and kept over restarts, and how to reach them."""
 
 import fcntl
 import json
@@ -13,6 +13,7 @@ _LOWEST = 10_240
 _ATTEMPTS = 1000
 _EPHEMERAL_RANGE = Path("/proc/sys/net/ipv4/ip_local_port_range")
 _FILE = "ports.json"
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared with, not bound to
 
 
 def free_port() -> int:
@@ -67,3 +68,14 @@ def remembered_port(
             file.truncate()
             json.dump(ports, file, indent=2)
         return ports[name]
+
+
+def reachable_host(address: str) -> str:
+    """Return where this machine reaches a server that listens on the address, or on any."""
+    return _ANY.get(address, address)
+
+
+def url_host(address: str) -> str:
+    """Return the same as the host of a URL."""
+    host = reachable_host(address)
+    return f"[{host}]" if ":" in host else host
