@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -141,15 +142,28 @@ def _migrated_template(postgres_server: PostgresServer) -> str:
 @pytest.fixture
 def database_url(postgres_server: PostgresServer, _migrated_template: str) -> Iterator[str]:
     """Yield the URL of a fresh database with the newest schema, owned by its user."""
+    with _fresh_database(postgres_server, _migrated_template) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def module_database_url(postgres_server: PostgresServer, _migrated_template: str) -> Iterator[str]:
+    """Yield the same as ``database_url``, one for all tests of a module."""
+    with _fresh_database(postgres_server, _migrated_template) as url:
+        yield url
+
+
+@contextmanager
+def _fresh_database(server: PostgresServer, template: str) -> Iterator[str]:
     name = f"test_{next(_numbers)}"
-    with _superuser(postgres_server) as connection:
+    with _superuser(server) as connection:
         connection.execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(
-                sql.Identifier(name), sql.Identifier(_migrated_template), sql.Identifier(ROLE)
+                sql.Identifier(name), sql.Identifier(template), sql.Identifier(ROLE)
             )
         )
-    yield postgres_server.database_url(name)
-    with _superuser(postgres_server) as connection:
+    yield server.database_url(name)
+    with _superuser(server) as connection:
         connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
 
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from plumbline.adapters.postgres.queue import PostgresQueue
     from plumbline.adapters.postgres.queue_admin import PostgresQueueAdmin
     from plumbline.adapters.postgres.statuses import PostgresStatuses
+    from plumbline.application.accounts import Accounts
     from plumbline.application.devices import Devices
 
 _T = TypeVar("_T")
@@ -66,7 +67,7 @@ def parse() -> Parse:
         ingest_broker(
             settings.broker_endpoint.reveal(), settings.mqtt_topic, settings.broker_ca_file
         ),
-        _queue(settings.distributing_queue_url, "distributing"),
+        queue(settings.distributing_queue_url, "distributing"),
         SystemClock(),
         lock,
         TOPOLOGY.local_drain if local else TOPOLOGY.drain,
@@ -107,7 +108,7 @@ def queue_admin(database_url: str) -> "PostgresQueueAdmin":
 def distribute() -> Distribute:
     """Wire the distributing function."""
     settings = load(DistributingSettings)
-    return Distribute({"db1": _queue(settings.db1_queue_url, "db1")})
+    return Distribute({"db1": queue(settings.db1_queue_url, "db1")})
 
 
 def persist() -> Persist:
@@ -166,8 +167,8 @@ def quarantine(database_url: str) -> "PostgresQuarantine":
 
 def replay(database_url: str) -> Replay:
     """Wire the replay of refused messages into the queues of that database."""
-    queue = local_queue(database_url, "distributing")
-    return Replay(quarantine(database_url), Intake(queue, SystemClock()))
+    distributing = local_queue(database_url, "distributing")
+    return Replay(quarantine(database_url), Intake(distributing, SystemClock()))
 
 
 def local_queue(database_url: str, name: str, *, holder: str = "") -> "PostgresQueue":
@@ -186,7 +187,7 @@ def local_queue(database_url: str, name: str, *, holder: str = "") -> "PostgresQ
     return PostgresQueue(database, name, fifo=spec.fifo, holder=holder)
 
 
-def _queue(url: Secret, name: str) -> Queue:
+def queue(url: Secret, name: str) -> Queue:
     """Return the queue that a queue URL names: SQS's, or ``postgresql://…#name``."""
     scheme, _, rest = url.reveal().partition("://")
     if scheme == "postgresql":
@@ -201,3 +202,25 @@ def _queue(url: Secret, name: str) -> Queue:
         return SqsQueue(url.reveal(), name, fifo=TOPOLOGY.queue(name).fifo)
     msg = f"the URL of queue {name} must begin with https:// or postgresql://"
     raise ConfigurationError(msg)
+
+
+def accounts(database_url: str, redis_url: str | None, actor: str) -> "Accounts":
+    """Return the portal's users and API tokens in that database.
+
+    Args:
+        database_url: Where they are.
+        redis_url: Where the portal keeps copies, or None.
+        actor: Who changes things, for the audit log.
+    """
+    from plumbline.adapters.argon2 import Argon2Hasher  # noqa: PLC0415 - see the module's docstring
+    from plumbline.adapters.postgres.accounts import PostgresAccounts  # noqa: PLC0415
+    from plumbline.adapters.postgres.database import Database  # noqa: PLC0415
+    from plumbline.adapters.redis_credentials import RedisCredentialCache  # noqa: PLC0415
+    from plumbline.application.accounts import Accounts  # noqa: PLC0415
+
+    return Accounts(
+        PostgresAccounts(Database(database_url, StoreUnavailable), actor),
+        None if redis_url is None else RedisCredentialCache(redis_url),
+        Argon2Hasher(),
+        SystemClock(),
+    )

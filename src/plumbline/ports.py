@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any, Protocol, Self
 from uuid import UUID
 
+from plumbline.domain.account import ApiToken, Role, Scope, User
 from plumbline.domain.delivery import DeliveredReading, Receipt, Refusal
 from plumbline.domain.device import Device
 
@@ -401,4 +402,97 @@ class DeviceCredentials(Protocol):
         Takes effect within two seconds; the connections of the others live on. ``current`` is
         called when no other publication is under way, so that the last one has the newest.
         """
+        ...
+
+
+# --- accounts -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Revoked:
+    """SHA-256 of the session and API tokens whose standing has changed."""
+
+    sessions: Sequence[bytes] = ()
+    tokens: Sequence[bytes] = ()
+
+
+class AccountRegistry(Protocol):
+    """The portal's users and API tokens; every change leaves an entry in the audit log.
+
+    Every method raises StoreUnavailable where the registry cannot serve.
+    """
+
+    def add_user(self, username: str, password_hash: str, role: Role) -> bool:
+        """Add a user; False where the name is taken."""
+        ...
+
+    def users(self) -> Sequence[User]:
+        """Return every user, by name."""
+        ...
+
+    def password_hash(self, username: str) -> str | None:
+        """Return the hash of a user who may sign in, or None."""
+        ...
+
+    def set_password(self, username: str, password_hash: str) -> Revoked | None:
+        """Replace the password and end the sessions; None where there is no such user."""
+        ...
+
+    def disable(self, username: str) -> Revoked | None:
+        """Let the user in no more; None where there is no such user."""
+        ...
+
+    def enable(self, username: str) -> Revoked | None:
+        """Let the user in again; returns the API tokens that work again, None for no user."""
+        ...
+
+    def add_token(
+        self,
+        username: str,
+        name: str,
+        token_hash: bytes,
+        scopes: Sequence[Scope],
+        expires_at: datetime,
+    ) -> ApiToken | None:
+        """Add an API token; None where there is no such user."""
+        ...
+
+    def tokens(self) -> Sequence[ApiToken]:
+        """Return every API token, in the order of their making."""
+        ...
+
+    def revoke_token(self, token_id: int) -> Revoked | None:
+        """Let the token in no more; None where there is none."""
+        ...
+
+
+class CredentialCache(Protocol):
+    """Copies of live sessions and API tokens."""
+
+    def revoke(self, revoked: Revoked) -> None:
+        """Refuse them from now on, whatever the copies say.
+
+        Raises:
+            CacheUnavailable: The copies may stay for as long as they are trusted.
+        """
+        ...
+
+    def forget(self, revoked: Revoked) -> None:
+        """Let the next request look them up.
+
+        Raises:
+            CacheUnavailable: The copies may stay for as long as they are trusted.
+        """
+        ...
+
+
+class PasswordHasher(Protocol):
+    """A slow, salted hash."""
+
+    def hash(self, password: str) -> str:
+        """Return the hash, with its salt and parameters."""
+        ...
+
+    def verify(self, password_hash: str, password: str) -> bool:
+        """Tell whether it is the hash of the password."""
         ...

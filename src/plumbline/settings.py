@@ -95,8 +95,52 @@ class PortalSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Of the portal's application."""
 
     database_url: Annotated[Secret, Meta(description="`postgresql://user:password@host/name`.")]
-    portal_username: Annotated[str, Meta(description="Who may read the devices.")] = "plumbline"
-    portal_password: Annotated[Secret, Meta(description="Password of that user.")]
+    redis_url: Annotated[Secret, Meta(description="`redis://` or `rediss://`, with password.")]
+    mqtt_command_queue_url: Annotated[
+        Secret | None,
+        Meta(description="Queue `mqtt-command`; where absent, that of the database."),
+    ] = None
+    lorawan_command_queue_url: Annotated[
+        Secret | None,
+        Meta(description="Queue `lorawan-command`; where absent, that of the database."),
+    ] = None
+    portal_rate_limit: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Requests that one address may send in five minutes; 0 behind a WAF that"
+            " counts itself.",
+        ),
+    ] = 2000
+    portal_trusted_proxies: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=10,
+            description="How many proxies stand before the portal and append to"
+            " `X-Forwarded-For`; 0 believes no forwarded header.",
+        ),
+    ] = 0
+    portal_public_origin: Annotated[
+        str | None,
+        Meta(
+            description="`https://host[:port]` as browsers know the portal, where a proxy does not"
+            " hand the `Host` header on."
+        ),
+    ] = None
+    portal_loopback_cookie: Annotated[
+        bool,
+        Meta(
+            description="Whether `http://localhost` and `http://127.0.0.1` get cookies without"
+            " `Secure`."
+        ),
+    ] = False
+    portal_max_body_bytes: Annotated[
+        int, Meta(ge=1024, description="Largest body of a request that is read.")
+    ] = 65_536
+    portal_request_timeout_s: Annotated[
+        float, Meta(gt=0, description="Longest time until an answer begins, seconds.")
+    ] = 30.0
 
 
 class PortalServerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,6 +148,7 @@ class PortalServerSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     portal_host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
     portal_port: Annotated[int, Meta(ge=1, le=65535, description="Port to listen on.")] = 8080
+    portal_workers: Annotated[int, Meta(ge=1, le=64, description="Worker processes.")] = 2
 
 
 MODELS: tuple[type[msgspec.Struct], ...] = (

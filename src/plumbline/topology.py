@@ -31,6 +31,8 @@ class QueueSpec:
     retention_s: int = 345_600
     max_receive_count: int = 5
     dead_letter_retention_s: int = 1_209_600
+    accounted: bool = True
+    """Its messages are deliveries of the ledger; commands are not."""
 
     @property
     def dead_letter_queue(self) -> str:
@@ -114,6 +116,20 @@ TOPOLOGY = Topology(
             "distributing", fifo=True, visibility_timeout_s=180, local_visibility_timeout_s=60
         ),
         QueueSpec("db1", fifo=False, visibility_timeout_s=720, local_visibility_timeout_s=120),
+        QueueSpec(
+            "mqtt-command",
+            fifo=True,
+            visibility_timeout_s=180,
+            local_visibility_timeout_s=180,
+            accounted=False,
+        ),
+        QueueSpec(
+            "lorawan-command",
+            fifo=True,
+            visibility_timeout_s=180,
+            local_visibility_timeout_s=180,
+            accounted=False,
+        ),
     ),
     event_sources=(
         EventSource(

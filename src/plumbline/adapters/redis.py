@@ -19,15 +19,16 @@ from plumbline.ports import DeviceStatus, FleetStatistics
 STATUS_TTL_S = 300
 STATISTICS_TTL_S = 600
 
-_STATISTICS_KEY = "stats:fleet"
+STATISTICS_KEY = "stats:fleet"
 _CONNECT_TIMEOUT_S = 1.0
 _ANSWER_TIMEOUT_S = 2.0
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
-# One call a chunk. Times are compared as digits, because Redis compares text by its locale: year to
-# second is 14 digits, then microseconds where there are some.
-_PUT_NEWER = """
+# KEYS: of the statuses; ARGV: TTL in seconds, then last_seen and value of each. Times are compared
+# as digits, because Redis compares text by its locale: year to second is 14 digits, then
+# microseconds where there are some.
+PUT_NEWER = """
 local function moment(text)
     local digits = string.gsub(text, '%D', '')
     return digits .. string.rep('0', 20 - #digits)
@@ -74,7 +75,7 @@ class RedisStatusCache:
 
     def __init__(self, url: str) -> None:
         self._client = connect(url)
-        self._put_newer = self._client.register_script(_PUT_NEWER)
+        self._put_newer = self._client.register_script(PUT_NEWER)
 
     def put_statuses(self, statuses: Sequence[DeviceStatus], synced_at: datetime) -> int:
         """Write ``device:{id}:status``, never over a newer ``last_seen``; return how many.
@@ -87,22 +88,9 @@ class RedisStatusCache:
         synced = format_time(synced_at)
         arguments: list[str | int] = [STATUS_TTL_S]
         for status in statuses:
-            last_seen = format_time(status.last_seen)
-            arguments += (
-                last_seen,
-                _ENCODER.encode(
-                    {
-                        "device_id": status.device_id,
-                        "current_status": status.current_status,
-                        "last_seen": last_seen,
-                        "tilt_angle": status.tilt_angle_deg,
-                        "battery_level": status.battery_level_pct,
-                        "synced_at": synced,
-                    }
-                ),
-            )
-        with _available():
-            keys = [_status_key(status.device_id) for status in statuses]
+            arguments += (format_time(status.last_seen), status_value(status, synced))
+        with available():
+            keys = [status_key(status.device_id) for status in statuses]
             return cast("int", self._put_newer(keys=keys, args=arguments))
 
     def put_statistics(self, statistics: FleetStatistics, synced_at: datetime) -> None:
@@ -111,19 +99,9 @@ class RedisStatusCache:
         Raises:
             CacheUnavailable: The server cannot be reached.
         """
-        stalest = statistics.stalest_last_seen
-        value = _ENCODER.encode(
-            {
-                "devices": statistics.devices,
-                "by_status": dict(statistics.by_status),
-                "readings_last_hour": statistics.readings_last_hour,
-                "stalest_device_id": statistics.stalest_device_id,
-                "stalest_last_seen": None if stalest is None else format_time(stalest),
-                "synced_at": format_time(synced_at),
-            }
-        )
-        with _available():
-            self._client.set(_STATISTICS_KEY, value, ex=STATISTICS_TTL_S)
+        value = statistics_value(statistics, format_time(synced_at))
+        with available():
+            self._client.set(STATISTICS_KEY, value, ex=STATISTICS_TTL_S)
 
     def get_status(self, device_id: str) -> Mapping[str, Any] | None:
         """Return the cached status, or None where there is none or it has expired.
@@ -131,7 +109,7 @@ class RedisStatusCache:
         Raises:
             CacheUnavailable: The server cannot be reached, or what it holds is not ours.
         """
-        return self._get(_status_key(device_id))
+        return self._get(status_key(device_id))
 
     def get_statistics(self) -> Mapping[str, Any] | None:
         """Return the cached statistics, or None.
@@ -139,14 +117,14 @@ class RedisStatusCache:
         Raises:
             CacheUnavailable: The server cannot be reached, or what it holds is not ours.
         """
-        return self._get(_STATISTICS_KEY)
+        return self._get(STATISTICS_KEY)
 
     def close(self) -> None:
         """Close all connections."""
         self._client.close()
 
     def _get(self, key: str) -> Mapping[str, Any] | None:
-        with _available():
+        with available():
             text = self._client.get(key)
         if text is None:
             return None
@@ -161,12 +139,43 @@ class RedisStatusCache:
         return value
 
 
-def _status_key(device_id: str) -> str:
+def status_key(device_id: str) -> str:
+    """Return the key of a device's status."""
     return f"device:{device_id}:status"
 
 
+def status_value(status: DeviceStatus, synced_at: str) -> str:
+    """Return the JSON that the cache holds of a device."""
+    return _ENCODER.encode(
+        {
+            "device_id": status.device_id,
+            "current_status": status.current_status,
+            "last_seen": format_time(status.last_seen),
+            "tilt_angle": status.tilt_angle_deg,
+            "battery_level": status.battery_level_pct,
+            "synced_at": synced_at,
+        }
+    )
+
+
+def statistics_value(statistics: FleetStatistics, synced_at: str) -> str:
+    """Return the JSON that the cache holds of the fleet."""
+    stalest = statistics.stalest_last_seen
+    return _ENCODER.encode(
+        {
+            "devices": statistics.devices,
+            "by_status": dict(statistics.by_status),
+            "readings_last_hour": statistics.readings_last_hour,
+            "stalest_device_id": statistics.stalest_device_id,
+            "stalest_last_seen": None if stalest is None else format_time(stalest),
+            "synced_at": synced_at,
+        }
+    )
+
+
 @contextmanager
-def _available() -> Iterator[None]:
+def available() -> Iterator[None]:
+    """Turn every failure of the client into CacheUnavailable."""
     try:
         yield
     except (redis.RedisError, OSError) as error:

@@ -20,6 +20,8 @@ _COMMANDS = {
     "device": ("plumbline.cli.device", "device"),
     "quarantine": ("plumbline.cli.quarantine", "quarantine"),
     "dlq": ("plumbline.cli.dlq", "dlq"),
+    "user": ("plumbline.cli.accounts", "user"),
+    "token": ("plumbline.cli.accounts", "token"),
     "db": ("plumbline.cli.db", "db"),
     "settings": ("plumbline.cli.settings", "settings"),
 }

@@ -25,7 +25,7 @@ from plumbline.local.workers import WORKERS, worker_argv, worker_environment
 
 _DEMO_DEVICES = 20
 _MQTT_PORT, _MQTTS_PORT, _PORTAL_PORT = 1883, 8883, 8080
-_PORTAL_USER = "plumbline"
+_DEMO_USER = "plumbline"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,14 +143,14 @@ class _System:
             database_url=database_url,
             redis_url=redis_url,
             pid=os.getpid(),
-            portal_username=_PORTAL_USER,
-            portal_password=password(data_dir, "portal"),
+            portal_username=_DEMO_USER if options.demo else None,
+            portal_password=password(data_dir, "portal") if options.demo else None,
         )
 
     def _steps(self) -> list[ManagedProcess]:
         own = {server.name for server in self._servers}
         demo = [f"demo-{number:02d}" for number in range(1, _DEMO_DEVICES + 1)]
-        return [
+        steps = [
             self._process(
                 "prepare-database",
                 [sys.executable, "-m", "plumbline.local.prepare_database"],
@@ -165,6 +165,18 @@ class _System:
                 once=True,
             ),
         ]
+        username, given = self._endpoints.portal_username, self._endpoints.portal_password
+        if username is not None and given is not None:
+            steps.append(
+                self._process(
+                    "prepare-portal",
+                    [sys.executable, "-m", "plumbline.local.prepare_portal"],
+                    requires=["prepare-database"],
+                    once=True,
+                    environment={"DEMO_USERNAME": username, "DEMO_PASSWORD": given},
+                )
+            )
+        return steps
 
     def _workers(self) -> list[ManagedProcess]:
         return [
@@ -182,13 +194,14 @@ class _System:
         return self._process(
             "portal",
             [sys.executable, "-m", "plumbline.portal"],
-            requires=["prepare-database"],
+            requires=["prepare-portal" if self._options.demo else "prepare-database"],
             ready=lambda: portal_answers(self._endpoints.portal_url),
             environment={
+                # Whoever starts the system may set any of the portal's settings.
+                **{name: os.environ[name] for name in os.environ if name.startswith("PORTAL_")},
                 "PORTAL_HOST": self._options.portal_host,
                 "PORTAL_PORT": str(url.port),
-                "PORTAL_USERNAME": self._endpoints.portal_username or "",
-                "PORTAL_PASSWORD": self._endpoints.portal_password or "",
+                "PORTAL_LOOPBACK_COOKIE": "true",
             },
         )
 

@@ -1,9 +1,12 @@
 """Serves the portal: `python -m plumbline.portal`."""
 
 from granian import Granian
-from granian.constants import Interfaces
+from granian.constants import Interfaces, Loops
 
 from plumbline.settings import PortalServerSettings, load
+
+# How long a stop waits for answers under way; then the process is ended.
+_STOP_S = 5
 
 
 def main() -> None:
@@ -14,8 +17,12 @@ def main() -> None:
         address=settings.portal_host,
         port=settings.portal_port,
         interface=Interfaces.ASGI,
+        loop=Loops.uvloop,
         factory=True,
-        workers=1,
+        workers=settings.portal_workers,
+        workers_kill_timeout=_STOP_S,
+        respawn_failed_workers=True,
+        backlog=2048,
         websockets=False,
         log_access=False,
     ).serve()

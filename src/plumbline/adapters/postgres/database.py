@@ -9,7 +9,7 @@ from psycopg import errors as pg
 from plumbline.errors import TransientError
 
 # What the server says while it cannot serve, beside a broken connection: try again.
-_TRANSIENT = (
+TRANSIENT = (
     psycopg.OperationalError,  # connection failures, shutdown, recovery, resources
     psycopg.InterfaceError,  # the connection is closed
     pg.DeadlockDetected,
@@ -57,7 +57,7 @@ class Database:
                     self._conninfo(), autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S
                 )
             yield self._connection
-        except _TRANSIENT as error:
+        except TRANSIENT as error:
             self.close()
             raise self._unavailable(str(error).partition("\n")[0]) from error
 

@@ -74,8 +74,9 @@ def find_queued_deliveries(connection: _Connection) -> QueuedDeliveries:
     A message may be in two queues at once, between being forwarded and being deleted, and it may
     lie in a queue after its outcome was committed.
     """
-    queues = [spec.name for spec in TOPOLOGY.queues]
-    dead_letter_queues = [spec.dead_letter_queue for spec in TOPOLOGY.queues]
+    accounted = [spec for spec in TOPOLOGY.queues if spec.accounted]
+    queues = [spec.name for spec in accounted]
+    dead_letter_queues = [spec.dead_letter_queue for spec in accounted]
     search = _Search()
     # In this order: what is in a queue and in a dead-letter queue is in flight.
     in_flight = _count(connection, queues, search)

@@ -1,14 +1,105 @@
+-- What the portal reads.
+
 -- name: alive
 -- Answers when the database does.
-SELECT 1;
+SELECT 1
 
 -- name: devices
 -- Registered devices and others that have reported, by id, after a given one.
-SELECT device_id, coalesce(d.name, ''), d.device_id IS NOT NULL, d.disabled_at IS NOT NULL,
-       s.current_status, s.last_seen, s.tilt_angle, s.battery_level
+SELECT device_id, coalesce(d.name, ''), d.protocol, d.device_id IS NOT NULL,
+       d.disabled_at IS NOT NULL, s.current_status, s.last_seen, s.tilt_angle, s.battery_level
 FROM devices d FULL JOIN device_status s USING (device_id)
 WHERE device_id > %(after)s
   AND (%(status)s::text IS NULL OR s.current_status = %(status)s)
-  AND (%(search)s = '' OR strpos(lower(device_id || ' ' || coalesce(d.name, '')), lower(%(search)s)) > 0)
+  AND (%(search)s = ''
+       OR strpos(lower(device_id || ' ' || coalesce(d.name, '')), lower(%(search)s)) > 0)
 ORDER BY device_id
-LIMIT %(limit)s;
+LIMIT %(limit)s
+
+-- name: device
+SELECT device_id, coalesce(d.name, ''), d.protocol, d.device_id IS NOT NULL,
+       d.disabled_at IS NOT NULL, s.current_status, s.last_seen, s.tilt_angle, s.battery_level,
+       d.created_at, d.rotated_at, d.disabled_at
+FROM (SELECT * FROM devices WHERE device_id = %(device_id)s) d
+FULL JOIN (SELECT * FROM device_status WHERE device_id = %(device_id)s) s USING (device_id)
+
+-- name: device_status
+SELECT device_id, current_status, last_seen, tilt_angle, battery_level
+FROM device_status WHERE device_id = %(device_id)s
+
+-- name: is_known
+-- Whether a device is registered or has reported.
+SELECT EXISTS (SELECT FROM devices WHERE device_id = %(device_id)s)
+    OR EXISTS (SELECT FROM device_status WHERE device_id = %(device_id)s)
+
+-- name: fleet
+-- One row for the fleet's statistics, of one snapshot.
+SELECT
+    coalesce((SELECT json_object_agg(current_status, devices) FROM (
+        SELECT current_status, count(*) AS devices FROM device_status
+        GROUP BY current_status ORDER BY current_status) by_status), '{}'),
+    (SELECT count(*) FROM sensor_data
+     WHERE "timestamp" > %(after)s AND "timestamp" <= %(until)s),
+    stalest.device_id, stalest.last_seen
+FROM (SELECT) one LEFT JOIN (
+    SELECT device_id, last_seen FROM device_status ORDER BY last_seen, device_id LIMIT 1) stalest
+    ON true
+
+-- name: readings_ascending
+SELECT "timestamp", tilt_angle, status, battery_level, tilt_x, tilt_y, tilt_z, temperature, rssi,
+       snr, sequence, received_at
+FROM sensor_data
+WHERE device_id = %(device_id)s AND "timestamp" >= %(from)s AND "timestamp" < %(to)s
+ORDER BY "timestamp" LIMIT %(limit)s
+
+-- name: readings_descending
+SELECT "timestamp", tilt_angle, status, battery_level, tilt_x, tilt_y, tilt_z, temperature, rssi,
+       snr, sequence, received_at
+FROM sensor_data
+WHERE device_id = %(device_id)s AND "timestamp" >= %(from)s AND "timestamp" < %(to)s
+ORDER BY "timestamp" DESC LIMIT %(limit)s
+
+-- name: export_columns
+-- For the driver that makes columns of it; literals, because it copies only what has no parameters.
+SELECT "timestamp", tilt_angle, status::text, battery_level, tilt_x, tilt_y, tilt_z, temperature,
+       rssi, snr, sequence, received_at
+FROM sensor_data
+WHERE device_id = {device_id} AND "timestamp" >= {from} AND "timestamp" < {to}
+ORDER BY "timestamp"
+
+-- name: export_csv
+-- Times with the offset of the session's zone at that moment.
+COPY (
+    SELECT %(device_cell)s AS device_id,
+           to_char("timestamp", 'YYYY-MM-DD"T"HH24:MI:SS.USTZH:TZM') AS "timestamp",
+           tilt_angle, status, battery_level, tilt_x, tilt_y, tilt_z, temperature, rssi, snr,
+           sequence, to_char(received_at, 'YYYY-MM-DD"T"HH24:MI:SS.USTZH:TZM') AS received_at
+    FROM sensor_data
+    WHERE device_id = %(device_id)s AND "timestamp" >= %(from)s AND "timestamp" < %(to)s
+    ORDER BY sensor_data."timestamp"
+) TO STDOUT (FORMAT csv, HEADER)
+
+-- name: set_zone
+SELECT set_config('TimeZone', %(zone)s, false)
+
+-- name: series
+-- Buckets of equal width from the beginning; one without readings has no row.
+SELECT date_bin(%(width)s, "timestamp", %(from)s), min(tilt_angle), max(tilt_angle),
+       avg(tilt_angle), count(*)
+FROM sensor_data
+WHERE device_id = %(device_id)s AND "timestamp" >= %(from)s AND "timestamp" < %(to)s
+GROUP BY 1 ORDER BY 1
+
+-- name: quarantine
+-- Newest first, without the bytes.
+SELECT q.id, q.delivery_id, q.device_id, q.topic, q.reason, q.detail, q.item, q.received_at,
+       q.created_at, q.replayed_at, coalesce(p.size, 0)::int, coalesce(p.parts, 0) = q.parts
+FROM quarantine q
+LEFT JOIN LATERAL (
+    SELECT sum(length(raw)) AS size, count(*) AS parts
+    FROM quarantine_part WHERE delivery_id = q.delivery_id) p ON true
+WHERE (%(device_id)s::text IS NULL OR q.device_id = %(device_id)s)
+  AND (%(reason)s::text IS NULL OR q.reason = %(reason)s)
+  AND (%(before)s::bigint IS NULL OR q.id < %(before)s)
+ORDER BY q.id DESC
+LIMIT %(limit)s

@@ -1,0 +1,273 @@
+"""Redis over one connection that all tasks of a process share.
+
+Commands of all tasks of one turn of the event loop leave in one write, and answers are handed out
+in their order. A pool hands every task a connection of its own: with 500 tasks that is twenty times
+slower (docs/explanation/portal.md has the figures).
+"""
+
+import asyncio
+import ssl
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, cast
+from urllib.parse import unquote, urlsplit
+
+import hiredis
+
+from plumbline.errors import CacheUnavailable, ConfigurationError
+
+_CONNECT_TIMEOUT_S = 0.5
+_ANSWER_TIMEOUT_S = 0.5
+# After a failure nobody asks again for so long: while Redis is away, requests do not wait for it.
+_REST_S = 2.0
+_DEFAULT_PORT = 6379
+
+
+class MultiplexedRedis:
+    """One connection, opened at the first command and again after it broke; for one event loop.
+
+    Args:
+        url: ``redis://``, ``rediss://`` or ``unix://``, with password and database number.
+
+    Raises:
+        ConfigurationError: Not such a URL.
+    """
+
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in {"redis", "rediss", "unix"}:
+            msg = "REDIS_URL must begin with redis://, rediss:// or unix://"
+            raise ConfigurationError(msg)
+        self._parts = parts
+        self._connection: _Connection | None = None
+        self._connecting: asyncio.Task[_Connection] | None = None
+        self._resting_until_s = 0.0
+
+    async def execute(self, *command: str | bytes | float) -> Any:  # noqa: ANN401 - any answer
+        """Return the answer to one command: bytes, int, list, or None.
+
+        Raises:
+            CacheUnavailable: No connection, no answer in time, or an error as the answer.
+        """
+        connection = self._connection
+        if connection is None or connection.broken:
+            connection = await self._connect()
+        answer = await connection.send(command)
+        if isinstance(answer, hiredis.ReplyError):
+            raise CacheUnavailable(str(answer))
+        return answer
+
+    async def get(self, key: str) -> bytes | None:
+        """Return a key's text, read after this call; None where there is none, or something else.
+
+        What many ask for at a time is one command, and a key that many ask for is in it once.
+
+        Raises:
+            CacheUnavailable: No connection, or no answer in time.
+        """
+        connection = self._connection
+        if connection is None or connection.broken:
+            connection = await self._connect()
+        return await connection.get(key)
+
+    def prefetch(self, key: str) -> asyncio.Future[bytes | None] | None:
+        """Begin what ``get`` does, for what else is to be done meanwhile.
+
+        Returns:
+            What gets what ``get`` returns or raises; None without a connection.
+        """
+        connection = self._connection
+        if connection is None or connection.broken:
+            return None
+        return connection.get(key)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        if self._connecting is not None:
+            self._connecting.cancel()
+        if self._connection is not None:
+            self._connection.fail("closed")
+
+    async def _connect(self) -> "_Connection":
+        if self._connecting is None:
+            if time.monotonic() < self._resting_until_s:
+                msg = "not reachable a moment ago"
+                raise CacheUnavailable(msg)
+            self._connecting = asyncio.create_task(self._open())
+        try:
+            # Shielded: one request that is given up must not end the attempt of all others.
+            return await asyncio.shield(self._connecting)
+        except (OSError, TimeoutError, ValueError) as error:
+            self._rest()
+            raise CacheUnavailable(str(error) or type(error).__name__) from error
+
+    async def _open(self) -> "_Connection":
+        try:
+            async with asyncio.timeout(_CONNECT_TIMEOUT_S):
+                self._connection = await self._dial()
+                return self._connection
+        finally:
+            self._connecting = None
+
+    async def _dial(self) -> "_Connection":
+        loop, parts = asyncio.get_running_loop(), self._parts
+        connection: _Connection
+        if parts.scheme == "unix":
+            _, connection = await loop.create_unix_connection(_Connection, unquote(parts.path))
+        else:
+            _, connection = await loop.create_connection(
+                _Connection,
+                parts.hostname or "127.0.0.1",
+                parts.port or _DEFAULT_PORT,
+                ssl=ssl.create_default_context() if parts.scheme == "rediss" else None,
+            )
+        connection.when_late = self._rest
+        for command in self._greeting():
+            answer = await connection.send(command)
+            if isinstance(answer, hiredis.ReplyError):
+                connection.fail(str(answer))
+                raise ConnectionError(str(answer))
+        return connection
+
+    def _greeting(self) -> list[tuple[str, ...]]:
+        username, password = self._parts.username, self._parts.password
+        commands: list[tuple[str, ...]] = []
+        if password:
+            commands.append(("AUTH", unquote(username or "default"), unquote(password)))
+        number = self._parts.path.strip("/")
+        if self._parts.scheme != "unix" and number not in {"", "0"}:
+            commands.append(("SELECT", number))
+        return commands
+
+    def _rest(self) -> None:
+        self._resting_until_s = time.monotonic() + _REST_S
+
+
+class _Connection(asyncio.Protocol):
+    """Hands out the answers in the order of the commands."""
+
+    def __init__(self) -> None:
+        self.broken = False
+        self._loop = asyncio.get_running_loop()
+        self._reader = hiredis.Reader()
+        self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._unsent: list[bytes] = []
+        self._gets: dict[str, list[asyncio.Future[bytes | None]]] = {}
+        self._transport: asyncio.Transport | None = None
+        self._asking = False
+        self._oldest: asyncio.Future[Any] | None = None
+        self._watch: asyncio.TimerHandle | None = None
+        self.when_late: Callable[[], None] = lambda: None
+
+    def send(self, command: tuple[Any, ...]) -> asyncio.Future[Any]:
+        """Send with all others of this turn of the loop; the future gets the answer."""
+        answer: asyncio.Future[Any] = self._loop.create_future()
+        if self.broken:
+            answer.set_exception(CacheUnavailable("the connection broke"))
+            return answer
+        if not self._unsent:
+            self._loop.call_soon(self._flush)
+        self._unsent.append(hiredis.pack_command(command))
+        self._waiting.append(answer)
+        if self._watch is None:
+            self._watch = self._loop.call_later(_ANSWER_TIMEOUT_S, self._look)
+        return answer
+
+    def get(self, key: str) -> asyncio.Future[bytes | None]:
+        """Ask for a key with all others that come until it can be sent.
+
+        One such command is under way at a time. Without load that is at once; under load, what
+        comes meanwhile goes together, and the more comes the less a key costs.
+        """
+        answer: asyncio.Future[bytes | None] = self._loop.create_future()
+        if self.broken:
+            answer.set_exception(CacheUnavailable("the connection broke"))
+            return answer
+        if not self._gets and not self._asking:
+            self._loop.call_soon(self._send_gets)
+        waiting = self._gets.get(key)
+        if waiting is None:
+            self._gets[key] = [answer]
+        else:
+            waiting.append(answer)
+        return answer
+
+    def fail(self, why: str) -> None:
+        """End the connection and everybody's waiting."""
+        self.broken = True
+        if self._watch is not None:
+            self._watch.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+        while self._waiting:
+            answer = self._waiting.popleft()
+            if not answer.done():
+                answer.set_exception(CacheUnavailable(why))
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Keep the transport."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand out what is complete."""
+        self._reader.feed(data)
+        try:
+            while self._waiting and (value := self._reader.gets()) is not False:
+                answer = self._waiting.popleft()
+                if not answer.done():  # given up meanwhile
+                    answer.set_result(value)
+        except hiredis.ProtocolError as error:
+            self.fail(str(error))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Fail what still waits."""
+        self.fail(str(exc) if exc else "the server closed the connection")
+
+    def _send_gets(self) -> None:
+        gets, self._gets = self._gets, {}
+        self._asking = True
+        values = self.send(("MGET", *gets))
+
+        def hand_out(values: asyncio.Future[Any]) -> None:
+            self._asking = False
+            if self._gets:
+                self._send_gets()
+            error = values.exception()
+            found = None if error else values.result()
+            if not isinstance(found, list):
+                error = error or CacheUnavailable(str(found))
+                found = [None] * len(gets)
+            for answers, value in zip(gets.values(), found, strict=True):
+                for answer in answers:
+                    if answer.done():  # given up meanwhile
+                        continue
+                    if error is None:
+                        answer.set_result(value)
+                    else:
+                        answer.set_exception(error)
+
+        values.add_done_callback(hand_out)
+
+    def _look(self) -> None:
+        """Give up where what waited longest at the last look still does.
+
+        One timer for all: one for each command costs more than the command. An answer is given up
+        after one to two times the timeout. The answers are handed out by their order, so a late one
+        must reach nobody else: the connection ends.
+        """
+        self._watch = None
+        oldest = self._waiting[0] if self._waiting else None
+        if oldest is None:
+            self._oldest = None
+        elif oldest is self._oldest:
+            self.when_late()
+            self.fail("no answer in time")
+        else:
+            self._oldest = oldest
+            self._watch = self._loop.call_later(_ANSWER_TIMEOUT_S, self._look)
+
+    def _flush(self) -> None:
+        if self._transport is not None and not self.broken:
+            self._transport.write(b"".join(self._unsent))
+        self._unsent.clear()

@@ -1,0 +1,200 @@
+"""Commands through the API: stored once, relayed in order, taken back while nobody has them."""
+
+import json
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from e2e.conftest import wait_until
+from plumbline.adapters.postgres.queue import PostgresQueue
+from portal_process import Answer, Client, PortalProcess
+from portal_world import add_fleet, open_queue
+
+_INTERVAL = {"command": "set_interval", "params": {"interval_s": 300}}
+
+
+@pytest.fixture
+def portal(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[PortalProcess]:
+    """Yield a running portal with a small fleet."""
+    add_fleet(database_url)
+    with PortalProcess(database_url, redis_url, tmp_path / "portal.log") as running:
+        yield running
+
+
+@pytest.fixture
+def client(portal: PortalProcess) -> Client:
+    """Return an operator's client."""
+    token = portal.api_token("operator", "read", "write")
+    return portal.client(headers={"Authorization": f"Bearer {token}"})
+
+
+@pytest.fixture
+def queue(database_url: str, portal: PortalProcess) -> Iterator[PostgresQueue]:
+    """Yield the queue of commands to MQTT devices."""
+    assert portal.port
+    with open_queue(database_url, "mqtt-command") as opened:
+        yield opened
+
+
+def send(
+    client: Client,
+    body: object = None,
+    device: str = "tower",
+    key: str | None = None,
+) -> Answer:
+    return client.request(
+        "POST",
+        f"/api/v1/devices/{device}/commands",
+        json_body=_INTERVAL if body is None else body,
+        headers={"Idempotency-Key": key} if key else {},
+    )
+
+
+def test_commands_reach_the_queue_of_their_protocol_in_order(
+    client: Client, queue: PostgresQueue, database_url: str
+) -> None:
+    sent = [send(client) for _ in range(5)]
+    lorawan = send(client, {"command": "reboot"}, "bridge")
+    assert {answer.status for answer in [*sent, lorawan]} == {202}
+    bodies: list[dict[str, Any]] = []
+
+    def receive() -> bool:
+        messages = queue.receive(10)
+        bodies.extend(json.loads(message.body) for message in messages)
+        for message in messages:
+            assert message.group_id == "tower"
+            assert message.deduplication_id == json.loads(message.body)["command_id"]
+        queue.delete([message.receipt_handle for message in messages])
+        return len(bodies) == 5
+
+    wait_until(receive, 20, "five commands in the queue")
+    assert [body["command_id"] for body in bodies] == [a.json()["command_id"] for a in sent]
+    assert bodies[0].keys() == {"command_id", "command", "params", "issued_at", "expires_at"}
+    with open_queue(database_url, "lorawan-command") as other:
+        wait_until(lambda: other.depth().visible == 1, 20, "the LoRaWAN command")
+    found = client.get("/api/v1/devices/tower/commands?limit=2").json()
+    assert [one["command_id"] for one in found["items"]] == [
+        answer.json()["command_id"] for answer in (sent[4], sent[3])
+    ]
+    assert found["items"][0]["issued_by"] == "operator"
+    rest = client.get(f"/api/v1/devices/tower/commands?cursor={found['next_cursor']}").json()
+    assert len(rest["items"]) == 3
+    location = sent[0].header("location")
+    assert location is not None
+    assert client.get(location).json()["state"] == "queued"
+
+
+def test_a_repeated_key_gives_the_same_command(client: Client, database_url: str) -> None:
+    """Also where both come at once, which is when it matters."""
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(lambda _: send(client, key="k-1"), range(8)))
+    assert {answer.status for answer in answers} == {202}
+    assert len({answer.json()["command_id"] for answer in answers}) == 1
+    other = send(client, {"command": "reboot"}, key="k-1")
+    assert other.status == 422
+    assert other.json()["type"] == "urn:plumbline:problem:idempotency-key-reused"
+    with psycopg.connect(database_url) as connection:
+        rows = connection.execute("SELECT count(*) FROM commands").fetchone()
+        audited = connection.execute(
+            "SELECT count(*) FROM audit_log WHERE action = 'command.send'"
+        ).fetchone()
+    assert (rows, audited) == ((1,), (1,))
+
+
+def test_a_command_is_taken_back_only_while_nobody_can_have_it(
+    client: Client, queue: PostgresQueue
+) -> None:
+    first, second = (send(client).json()["command_id"] for _ in range(2))
+    wait_until(lambda: queue.depth().visible == 2, 20, "two commands in the queue")
+    taken = client.request("POST", f"/api/v1/commands/{second}/cancel")
+    assert (taken.status, taken.json()["state"]) == (200, "cancelled")
+    assert taken.json()["cancelled_at"] is not None
+    (message,) = queue.receive(10)
+    assert json.loads(message.body)["command_id"] == first
+    late = client.request("POST", f"/api/v1/commands/{first}/cancel")
+    assert (late.status, late.json()["type"]) == (409, "urn:plumbline:problem:conflict")
+    queue.change_visibility([message.receipt_handle], 0)
+    again = client.request("POST", f"/api/v1/commands/{first}/cancel")
+    assert again.status == 409, "a handler may have published it"
+    assert client.request("POST", f"/api/v1/commands/{second}/cancel").status == 409
+
+
+def test_what_waits_is_relayed_after_a_restart(
+    portal: PortalProcess, client: Client, queue: PostgresQueue, database_url: str
+) -> None:
+    """A command that was stored just before a crash goes on its way, and exactly once."""
+    command_id = send(client).json()["command_id"]
+    wait_until(lambda: queue.depth().visible == 1, 20, "the command in the queue")
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("UPDATE commands SET relayed_at = NULL")
+        row = ("SELECT relayed_at IS NOT NULL FROM commands WHERE command_id = %s", (command_id,))
+
+        def relayed() -> bool:
+            found = connection.execute(*row).fetchone()
+            return found == (True,)
+
+        wait_until(relayed, 20, "the relay to look by itself")
+    assert queue.depth().visible == 1
+    assert portal.log.count("Traceback") == 0
+
+
+def test_what_waited_too_long_expires_instead(
+    client: Client, queue: PostgresQueue, database_url: str
+) -> None:
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO commands (command_id, device_id, protocol, command, params, issued_by,"
+            " request_hash, issued_at, expires_at) VALUES (gen_random_uuid(), 'tower', 'mqtt',"
+            " 'reboot', '{}', 'x', '', now() - interval '2 h', now() - interval '1 h')"
+        )
+    path = "/api/v1/devices/tower/commands?state=expired"
+    wait_until(lambda: len(client.get(path).json()["items"]) == 1, 20, "the command to expire")
+    assert queue.depth().visible == 0
+
+
+def test_what_is_no_command_is_refused(client: Client, database_url: str) -> None:
+    bodies: list[object] = [
+        [],
+        {"command": "explode"},
+        {"command": "reboot", "params": {"x": 1}},
+        {"command": "reboot", "extra": 1},
+        {"command": "set_interval"},
+        {"command": "set_interval", "params": {"interval_s": True}},
+        {"command": "set_interval", "params": {"interval_s": 1.5}},
+        {"command": "set_interval", "params": {"interval_s": 0}},
+        {"command": "set_threshold", "params": {}},
+        {"command": "set_threshold", "params": {"threshold_deg": 1, "min_deg": 0, "max_deg": 1}},
+        {"command": "set_threshold", "params": {"min_deg": 2, "max_deg": 1}},
+        {"command": "reboot", "expires_in_s": 0},
+        {"command": "reboot", "expires_in_s": 10**9},
+        {"command": "reboot", "params": None},
+    ]
+    for body in bodies:
+        answer = send(client, body)
+        assert answer.status == 422, (body, answer)
+        assert answer.json()["detail"]
+    path = "/api/v1/devices/tower/commands"
+    for raw in (b"", b"{", b"\xff", b'{"command":"reboot","params":{"a":1e999}}', b"[" * 30_000):
+        answer = client.request(
+            "POST", path, body=raw, headers={"Content-Type": "application/json"}
+        )
+        assert answer.status == 422, (raw[:30], answer)
+    assert client.request("POST", path, body=b"{}").status == 415
+    assert send(client, key="a b").status == 422
+    assert send(client, device="nobody").status == 404
+    assert send(client, device="-wall").status == 404, "it reports, but is not registered"
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("UPDATE devices SET disabled_at = now() WHERE device_id = 'tower'")
+        assert send(client).status == 409
+        assert connection.execute("SELECT count(*) FROM commands").fetchone() == (0,)
+
+
+def test_the_ledger_does_not_count_commands(client: Client, queue: PostgresQueue) -> None:
+    send(client)
+    wait_until(lambda: queue.depth().visible == 1, 20, "the command in the queue")
+    account = client.get("/api/v1/ledger").json()
+    assert (account["balanced"], account["received"], account["in_flight"]) == (True, 0, 0)
