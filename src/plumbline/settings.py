@@ -141,6 +141,13 @@ class PortalSettings(msgspec.Struct, frozen=True, kw_only=True):
     portal_request_timeout_s: Annotated[
         float, Meta(gt=0, description="Longest time until an answer begins, seconds.")
     ] = 30.0
+    portal_stall_timeout_s: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="Longest time in which a client takes the next part of an export, seconds.",
+        ),
+    ] = 120.0
 
 
 class PortalServerSettings(msgspec.Struct, frozen=True, kw_only=True):

@@ -236,7 +236,7 @@ def test_a_gap_stays_a_gap_in_a_series(client: Client, database_url: str) -> Non
 def test_csv_holds_every_reading_and_nothing_a_spreadsheet_would_execute(client: Client) -> None:
     answer = client.get(f"{_ME}/-wall/readings.csv?tz=Europe%2FBerlin")
     assert answer.status == 200
-    assert answer.header("content-disposition") == 'attachment; filename="-wall.csv"'
+    assert answer.header("content-disposition") == 'attachment; filename="readings--wall.csv"'
     rows = list(csv.DictReader(io.StringIO(answer.body.decode())))
     assert len(rows) == 50
     assert rows[0]["device_id"] == "'-wall"

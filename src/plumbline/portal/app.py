@@ -55,6 +55,7 @@ class Portal:
             rate_limit=RateLimit(self._services.redis, limit) if limit else None,
             max_body_bytes=settings.portal_max_body_bytes,
             timeout_s=settings.portal_request_timeout_s,
+            stall_timeout_s=settings.portal_stall_timeout_s,
         )
         if not limit:
             app = CachedStatus(app, heads, self._services)
@@ -125,7 +126,7 @@ def _services(settings: PortalSettings) -> Services:
         statuses=StatusReader(database, redis, clock),
         commands=PostgresCommands(database),
         relay=CommandRelay(database, _command_queues(settings).__getitem__),
-        ledger=LedgerReader(bootstrap.ledger(url)),
+        ledger=LedgerReader(database, bootstrap.ledger(url)),
         exports=asyncio.Semaphore(_EXPORTS_AT_ONCE),
     )
 

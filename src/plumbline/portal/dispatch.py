@@ -21,7 +21,6 @@ _KIND_OF_STATUS = {
     500: Kind.INTERNAL,
     503: Kind.UNAVAILABLE,
 }
-_RETRY_AFTER = {"Retry-After": "1"}
 
 
 class RouteTable:
@@ -120,7 +119,6 @@ def _problem_of(error: Exception, scope: Scope) -> Problem:
         kind = _KIND_OF_STATUS[of_type(HTTP_STATUS, error)]
         if kind is Kind.UNAVAILABLE:
             _log.warning("unavailable", extra={"request_id": request_id, "error": str(error)})
-            return Problem(kind, headers=_RETRY_AFTER)
         return Problem(kind)
     _log.error("request_failed", exc_info=error, extra={"request_id": request_id})
     return Problem(Kind.INTERNAL)

@@ -2,13 +2,17 @@
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from datetime import UTC
+from functools import partial
 from zoneinfo import ZoneInfo, available_timezones
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from plumbline.adapters.postgres.exports import Selection, stream_csv, stream_parquet
 from plumbline.portal.answers import NEVER_KEEP, takes_gzip
@@ -26,7 +30,7 @@ _ZONES = {"UTC", *(name for name in available_timezones() if "/" in name)}
 
 _GZIP_WBITS = 31
 
-_Stream = Callable[[str, Selection], Iterator[bytes]]
+_Stream = Callable[[str, Selection], Generator[bytes, None, None]]
 
 
 async def export_csv(request: Request) -> Response:
@@ -47,52 +51,79 @@ async def _export(request: Request, stream: _Stream, suffix: str, media_type: st
     if zone not in _ZONES:
         refuse("tz: an IANA time zone, such as UTC or Europe/Berlin")
     await require_known(request, wanted)
-    selection = Selection(wanted, first.astimezone(UTC), last.astimezone(UTC), ZoneInfo(zone).key)
-    url = services(request).settings.database_url.reveal()
-    chunks = _in_threads(lambda: stream(url, selection), services(request).exports)
-    # The first one before the head: where the database cannot serve, that is an error, not a file.
-    beginning = await anext(chunks)
-    body = _prepend(beginning, chunks)
     headers = {
         "Cache-Control": NEVER_KEEP,
-        "Content-Disposition": f'attachment; filename="{wanted}.{suffix}"',
+        "Content-Disposition": f'attachment; filename="readings-{wanted}.{suffix}"',
     }
+    packed = suffix == "csv" and takes_gzip(request)
     if suffix == "csv":
         headers["Vary"] = "Accept-Encoding"
-        if takes_gzip(request):
-            headers["Content-Encoding"] = "gzip"
-            body = _compressed(body)
-    return StreamingResponse(body, headers=headers, media_type=media_type)
+    if packed:
+        headers["Content-Encoding"] = "gzip"
+    if request.method == "HEAD":
+        return StreamingResponse((), headers=headers, media_type=media_type)
+    selection = Selection(wanted, first.astimezone(UTC), last.astimezone(UTC), ZoneInfo(zone).key)
+    url = services(request).settings.database_url.reveal()
+    chunks = _in_thread(lambda: stream(url, selection), services(request).exports)
+    # The first one before the head: where the database cannot serve, that is an error, not a file.
+    body = _prepend(await anext(chunks), chunks)
+    return _Export(chunks, _compressed(body) if packed else body, headers, media_type)
 
 
-async def _in_threads(
-    start: Callable[[], Iterator[bytes]], limit: asyncio.Semaphore
-) -> AsyncIterator[bytes]:
-    """Run a blocking iterator, one step a thread; close it also when the reader has gone."""
-    async with limit:
-        iterator = start()
-        try:
-            while (chunk := await run_in_threadpool(next, iterator, None)) is not None:
-                yield chunk
-        finally:
-            await asyncio.shield(run_in_threadpool(iterator.close))  # type: ignore[attr-defined] # a generator
+class _Export(StreamingResponse):
+    """Gives everything back at its end, however it ends."""
+
+    def __init__(
+        self,
+        chunks: AsyncGenerator[bytes, None],
+        body: AsyncIterator[bytes],
+        headers: Mapping[str, str],
+        media_type: str,
+    ) -> None:
+        super().__init__(body, headers=headers, media_type=media_type)
+        self._chunks = chunks
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._chunks):
+            await super().__call__(scope, receive, send)
+
+
+async def _in_thread(
+    start: Callable[[], Generator[bytes, None, None]], limit: asyncio.Semaphore
+) -> AsyncGenerator[bytes, None]:
+    """Run a blocking iterator in a thread of its own; close it also when the reader has gone.
+
+    Nobody waits for the end of a step that the database draws out; its place among the exports is
+    free when it has ended.
+    """
+    await limit.acquire()
+    loop = asyncio.get_running_loop()
+    thread = ThreadPoolExecutor(1, "export")
+    iterator = start()
+    try:
+        while (chunk := await loop.run_in_executor(thread, next, iterator, None)) is not None:
+            yield chunk
+    finally:
+        closing = loop.run_in_executor(thread, iterator.close)
+        closing.add_done_callback(partial(_give_back, limit))
+        thread.shutdown(wait=False)
+
+
+def _give_back(limit: asyncio.Semaphore, closing: asyncio.Future[None]) -> None:
+    limit.release()
+    if not closing.cancelled():
+        closing.exception()  # of a connection that has gone anyway
 
 
 async def _prepend(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    try:
-        yield first
-        async for chunk in rest:
-            yield chunk
-    finally:
-        await rest.aclose()  # type: ignore[attr-defined] # a generator
+    yield first
+    async for chunk in rest:
+        yield chunk
 
 
 async def _compressed(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     compressor = zlib.compressobj(1, wbits=_GZIP_WBITS)
-    try:
-        async for chunk in chunks:
-            if packed := await run_in_threadpool(compressor.compress, chunk):
-                yield packed
-        yield compressor.flush()
-    finally:
-        await chunks.aclose()  # type: ignore[attr-defined] # a generator
+    async for chunk in chunks:
+        if packed := await run_in_threadpool(compressor.compress, chunk):
+            yield packed
+    yield compressor.flush()

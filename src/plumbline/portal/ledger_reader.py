@@ -1,23 +1,29 @@
 """The account of every delivery, for many who ask."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
-from starlette.concurrency import run_in_threadpool
-
+from plumbline.adapters.postgres.async_database import AsyncDatabase
 from plumbline.adapters.postgres.ledger import PostgresLedger
+from plumbline.adapters.postgres.queries import load
 from plumbline.domain.ledger import LedgerAccount
+
+_SQL = load("portal.sql")
 
 
 class LedgerReader:
     """Makes one account at a time: each reads all that is in the queues.
 
     Args:
+        database: Knows whether it answers at all, before a thread waits for it.
         ledger: For one thread at a time.
     """
 
-    def __init__(self, ledger: PostgresLedger) -> None:
+    def __init__(self, database: AsyncDatabase, ledger: PostgresLedger) -> None:
+        self._database = database
         self._ledger = ledger
-        self._lock = asyncio.Lock()
+        # Not of the shared ones, whose work cannot be left: a database that hangs must hang nobody.
+        self._thread = ThreadPoolExecutor(1, "ledger")
 
     async def account(self, device_id: str | None) -> LedgerAccount:
         """Return the account of one device or of all.
@@ -25,5 +31,6 @@ class LedgerReader:
         Raises:
             StoreUnavailable: The database cannot serve.
         """
-        async with self._lock:
-            return await run_in_threadpool(self._ledger.account, device_id)
+        await self._database.fetch(_SQL["alive"])
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, self._ledger.account, device_id)

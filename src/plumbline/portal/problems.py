@@ -14,10 +14,12 @@ class ProblemKind:
     Attributes:
         status: HTTP status.
         title: The same for every occurrence.
+        retry_after_s: When to try again, where that is always the same.
     """
 
     status: int
     title: str
+    retry_after_s: int | None = None
 
 
 class Kind(Enum):
@@ -37,8 +39,8 @@ class Kind(Enum):
     TOO_MANY_ATTEMPTS = ProblemKind(429, "Too many failed sign-ins; wait before the next")
     TOO_MANY_REQUESTS = ProblemKind(429, "Too many requests from this address")
     INTERNAL = ProblemKind(500, "The service has failed")
-    UNAVAILABLE = ProblemKind(503, "The service is not available now")
-    TIMEOUT = ProblemKind(503, "The request took too long")
+    UNAVAILABLE = ProblemKind(503, "The service is not available now", retry_after_s=1)
+    TIMEOUT = ProblemKind(503, "The request took too long", retry_after_s=1)
 
     @property
     def slug(self) -> str:
@@ -61,7 +63,9 @@ class Problem(Exception):
         super().__init__(kind.slug)
         self.kind = kind
         self.detail = detail
-        self.headers: Mapping[str, str] = headers or {}
+        retry_s = kind.value.retry_after_s
+        always = {} if retry_s is None else {"Retry-After": str(retry_s)}
+        self.headers: Mapping[str, str] = {**always, **(headers or {})}
 
     def body(self) -> bytes:
         """Return the JSON of the problem."""

@@ -40,10 +40,12 @@ class Safety:
         rate_limit: None where somebody else counts.
         max_body_bytes: A longer body is refused: at once where its length is announced, else when
             it is read.
-        timeout_s: Until the answer begins; how long it then takes is the client's affair.
+        timeout_s: Until the answer begins.
+        stall_timeout_s: Until the client takes the next part of a long answer; how long all of it
+            takes is the client's affair.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one limit, given by keyword
         self,
         app: ASGIApp,
         *,
@@ -51,12 +53,14 @@ class Safety:
         rate_limit: RateLimit | None,
         max_body_bytes: int,
         timeout_s: float,
+        stall_timeout_s: float,
     ) -> None:
         self._app = app
         self._heads = heads
         self._rate_limit = rate_limit
         self._max_body_bytes = max_body_bytes
         self._timeout_s = timeout_s
+        self._stall_timeout_s = stall_timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request; what is not HTTP goes through."""
@@ -64,7 +68,8 @@ class Safety:
             await self._app(scope, receive, send)
             return
         head = scope[HEAD_KEY] = self._heads.read(scope)
-        answer = _Answer(send, [HTTPS_ONLY] if head.scheme == "https" else [])
+        headers = [HTTPS_ONLY] if head.scheme == "https" else []
+        answer = _Answer(send, headers, self._stall_timeout_s)
         try:
             async with asyncio.timeout(self._timeout_s) as deadline:
                 answer.deadline = deadline
@@ -106,8 +111,9 @@ class Safety:
 class _Answer:
     """Adds the headers to an answer, and ends the deadline when it begins."""
 
-    def __init__(self, send: Send, headers: list[Header]) -> None:
+    def __init__(self, send: Send, headers: list[Header], stall_timeout_s: float) -> None:
         self._send = send
+        self._stall_timeout_s = stall_timeout_s
         self._begun = False
         self.headers = [*ALWAYS, *headers]
         self.deadline: asyncio.Timeout | None = None
@@ -122,7 +128,11 @@ class _Answer:
             names = {name.lower() for name, _ in given}
             missing = [header for header in UNLESS_GIVEN if header[0] not in names]
             message = {**message, "headers": [*given, *self.headers, *missing]}
-        await self._send(message)
+        if message.get("more_body"):
+            async with asyncio.timeout(self._stall_timeout_s):
+                await self._send(message)
+        else:
+            await self._send(message)
 
     async def problem(self, problem: Problem) -> None:
         """Answer with a problem."""

@@ -5,7 +5,7 @@ the first Parquet export: it is more than all the rest of the portal.
 """
 
 import io
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +16,7 @@ import psycopg
 from psycopg import sql
 
 from plumbline.adapters.postgres.queries import load
-from plumbline.errors import StoreUnavailable
+from plumbline.errors import PermanentError, StoreUnavailable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -65,10 +65,11 @@ def spreadsheet_cell(text: str) -> str:
     return f"'{text}" if text.startswith(_EXECUTED) else text
 
 
-def stream_csv(database_url: str, selection: Selection) -> Iterator[bytes]:
+def stream_csv(database_url: str, selection: Selection) -> Generator[bytes, None, None]:
     """Yield the readings as CSV (RFC 4180, UTF-8), by time, with a header line.
 
     Raises:
+        PermanentError: The server does not know the zone; its list may be older than ours.
         StoreUnavailable: At the beginning or later.
     """
     try:
@@ -81,7 +82,7 @@ def stream_csv(database_url: str, selection: Selection) -> Iterator[bytes]:
             ) as connection,
             connection.cursor() as cursor,
         ):
-            cursor.execute(_SQL["set_zone"], {"zone": selection.zone})
+            _set_zone(cursor, selection.zone)
             parameters = {
                 "device_cell": spreadsheet_cell(selection.device_id),
                 "device_id": selection.device_id,
@@ -103,7 +104,15 @@ def stream_csv(database_url: str, selection: Selection) -> Iterator[bytes]:
         raise StoreUnavailable(str(error).partition("\n")[0]) from error
 
 
-def stream_parquet(database_url: str, selection: Selection) -> Iterator[bytes]:
+def _set_zone(cursor: psycopg.Cursor, zone: str) -> None:
+    try:
+        cursor.execute(_SQL["set_zone"], {"zone": zone})
+    except psycopg.errors.InvalidParameterValue as error:
+        msg = f"the database does not know the zone {zone}"
+        raise PermanentError(msg) from error
+
+
+def stream_parquet(database_url: str, selection: Selection) -> Generator[bytes, None, None]:
     """Yield the readings as one Parquet file, by time; units stand in the columns' metadata.
 
     Raises:
@@ -129,7 +138,7 @@ def stream_parquet(database_url: str, selection: Selection) -> Iterator[bytes]:
             )
             cursor.execute(statement.as_string())
             yield from _write(cursor.fetch_record_batch(), selection)
-    except AdbcError as error:
+    except (AdbcError, OSError) as error:  # the latter once rows are on their way
         raise StoreUnavailable(str(error).partition("\n")[0]) from error
 
 
