@@ -124,6 +124,19 @@ def test_a_cached_answer_says_how_old_it_is(
         assert 60 <= int(answer.header("age") or 0) < 90, path
 
 
+def test_nobody_keeps_an_answer_whose_age_would_stand_still(
+    client: Client, database_url: str, redis_url: str
+) -> None:
+    """A browser that kept it would show it as fresh as it was, at every 304 again."""
+    sync(database_url, redis_url, datetime.now(UTC) - timedelta(minutes=1))
+    for path in ("/api/v1/devices/tower/status", "/api/v1/stats"):
+        answer = client.get(path)
+        assert answer.header("cache-control") == "no-store", path
+        unchanged = client.get(path, headers={"If-None-Match": answer.header("etag") or ""})
+        assert (unchanged.status, unchanged.header("cache-control")) == (304, "no-store")
+        assert 60 <= int(unchanged.header("age") or 0) < 90, "who asks so by hand gets the new age"
+
+
 def test_reading_through_never_puts_an_older_status_over_a_newer(
     client: Client, database_url: str, redis_url: str
 ) -> None:

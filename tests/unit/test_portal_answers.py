@@ -35,7 +35,17 @@ def test_tags_are_compared_weakly(header: str | None, *, same: bool) -> None:
 
 @pytest.mark.parametrize(
     ("header", "takes"),
-    [("", False), ("gzip", True), ("br;q=1, GZIP ;q=0.5", True), ("gzip; q=0", False), ("*", True)],
+    [
+        ("", False),
+        ("gzip", True),
+        ("br;q=1, GZIP ;q=0.5", True),
+        ("gzip; q=0", False),
+        ("gzip;q=0.000", False),
+        ("*", True),
+        ("*;q=0", False),
+        ("*, gzip;q=0", False),
+        ("*;q=0, gzip", True),
+    ],
 )
 def test_gzip_is_sent_to_who_accepts_it(header: str, *, takes: bool) -> None:
     assert takes_gzip(request(accept_encoding=header)) is takes

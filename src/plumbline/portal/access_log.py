@@ -1,6 +1,7 @@
 """One line of JSON a request, written together: a request never waits for the disk."""
 
 import asyncio
+import contextlib
 import itertools
 import re
 import secrets
@@ -101,9 +102,11 @@ class AccessLog:
     def write(self) -> None:
         """Write the lines that wait, at the end of the process too."""
         if self._lines:
-            self._out.write(b"\n".join(self._lines) + b"\n")
-            self._out.flush()
-            self._lines.clear()
+            lines, self._lines = self._lines, []
+            # A full disk or a reader that has gone costs lines, not requests.
+            with contextlib.suppress(OSError):
+                self._out.write(b"\n".join(lines) + b"\n")
+                self._out.flush()
 
 
 def _given_id(scope: Scope) -> str | None:

@@ -1,6 +1,7 @@
 """How an answer leaves: JSON, its ETag, 304, compression, links."""
 
 import gzip
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from hashlib import blake2b
@@ -19,6 +20,7 @@ VARY = "Accept-Encoding, Authorization, Cookie"
 
 _GZIP_FROM_BYTES = 1024
 _GZIP_LEVEL = 4
+_NOT_AT_ALL = re.compile(r"q=0(\.0{0,3})?")
 
 
 def _encode_hook(value: object) -> object:
@@ -66,12 +68,13 @@ def body_answer(  # noqa: PLR0913 - each is one property of an answer, given by 
         body: The whole of it.
         media_type: Of the body.
         status, headers, cache_control: Of the answer.
-        tagged: What the ETag is made of, where a part of the body tells only of the moment.
+        tagged: What the ETag is made of, where a part of the body tells only of the moment; then
+            also an answer that nobody may keep has one.
     """
     tag = tag_of(body if tagged is None else tagged)
     common = {"Cache-Control": cache_control, "Vary": VARY}
     common |= headers or {}
-    if cache_control != NEVER_KEEP:
+    if cache_control != NEVER_KEEP or tagged is not None:
         common["ETag"] = tag
         if status == 200 and matches(request.headers.get("if-none-match"), tag):  # noqa: PLR2004
             return Response(None, 304, common)
@@ -98,11 +101,11 @@ def matches(if_none_match: str | None, tag: str) -> bool:
 
 def takes_gzip(request: Request) -> bool:
     """Tell whether the caller accepts gzip."""
+    takes: dict[str, bool] = {}
     for one in request.headers.get("accept-encoding", "").lower().split(","):
         coding, _, parameters = one.partition(";")
-        if coding.strip() in {"gzip", "*"}:
-            return parameters.replace(" ", "") not in {"q=0", "q=0.0", "q=0.00", "q=0.000"}
-    return False
+        takes[coding.strip()] = not _NOT_AT_ALL.fullmatch(parameters.replace(" ", ""))
+    return takes.get("gzip", takes.get("*", False))
 
 
 def page_answer(

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from plumbline.adapters.redis import status_key
 from plumbline.domain.reading import is_device_id
 from plumbline.errors import CacheUnavailable, StoreUnavailable
-from plumbline.portal.answers import REVALIDATE, VARY, tag_of
+from plumbline.portal.answers import NEVER_KEEP, VARY, tag_of
 from plumbline.portal.devices import aged, lasting
 from plumbline.portal.problems import Problem
 from plumbline.portal.request_head import HEAD_KEY, HeadReader
@@ -47,7 +47,7 @@ class CachedStatus:
         self._services = services
         self._route = _route_of(f"{_PREFIX}{{device_id}}{_SUFFIX}")
         given = {
-            b"cache-control": REVALIDATE.encode(),
+            b"cache-control": NEVER_KEEP.encode(),
             b"vary": VARY.encode(),
             b"content-type": b"application/json",
         }

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from plumbline.adapters.postgres.queries import load
 from plumbline.domain.reading import Status
 from plumbline.portal.answers import (
-    REVALIDATE,
+    NEVER_KEEP,
     body_answer,
     json_answer,
     page_answer,
@@ -96,14 +96,17 @@ async def show_statistics(request: Request) -> Response:
 
 
 def aged_answer(request: Request, value: bytes, synced_at: datetime) -> Response:
-    """Answer with a cached JSON object and its age; the tag leaves out both times of the cache."""
+    """Answer with a cached JSON object and its age; the tag leaves out both times of the cache.
+
+    Who kept it would show the age that it had: so nobody may, and a 304 says the new ``Age``.
+    """
     body, age_s = aged(value, synced_at, services(request).clock.now())
     return body_answer(
         request,
         body,
         "application/json",
         headers={"Age": str(age_s)},
-        cache_control=REVALIDATE,
+        cache_control=NEVER_KEEP,
         tagged=lasting(value),
     )
 
