@@ -7,6 +7,7 @@
     │   ├── InvalidPayload        a device's message cannot be read (carries a Reason)
     │   ├── InvalidMessage        a queue message cannot be read or has an unknown type
     │   ├── UnsupportedCommand    the device's codec cannot encode the command
+    │   ├── LastAdmin             the portal would be left without an admin
     │   └── NotFound              the named device, queue or entry does not exist
     ├── TransientError            retried
     │   ├── BrokerUnavailable
@@ -51,6 +52,10 @@ class InvalidMessage(PermanentError):
 
 class UnsupportedCommand(PermanentError):
     """The device's codec does not define the command, or not with these parameters."""
+
+
+class LastAdmin(PermanentError):
+    """The portal would be left without an admin who may sign in."""
 
 
 class NotFound(PermanentError):

@@ -438,8 +438,23 @@ class AccountRegistry(Protocol):
         """Replace the password and end the sessions; None where there is no such user."""
         ...
 
+    def set_role(self, username: str, role: Role) -> Revoked | None:
+        """Give the user another role and end the sessions; None where there is no such user.
+
+        Returns:
+            The sessions, and the API tokens that now act with that role; nothing where the user
+            has it already.
+        Raises:
+            LastAdmin: Nobody would be left who is an admin and may sign in.
+        """
+        ...
+
     def disable(self, username: str) -> Revoked | None:
-        """Let the user in no more; None where there is no such user."""
+        """Let the user in no more; None where there is no such user.
+
+        Raises:
+            LastAdmin: See ``set_role``.
+        """
         ...
 
     def enable(self, username: str) -> Revoked | None:

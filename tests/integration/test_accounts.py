@@ -4,7 +4,9 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,7 +18,8 @@ from plumbline.adapters.redis import connect
 from plumbline.adapters.redis_credentials import REVOKED, api_token_key, session_key
 from plumbline.application.accounts import Accounts
 from plumbline.domain.account import Role, Scope
-from plumbline.errors import NotFound, PermanentError
+from plumbline.errors import LastAdmin, NotFound, PermanentError
+from plumbline.local.endpoints import Endpoints, write_endpoints
 from plumbline.portal.credentials import token_hash
 from portal_process import PASSWORD as _PASSWORD
 from portal_process import open_accounts
@@ -26,31 +29,37 @@ from store_world import connect as connect_database
 class CommandLine:
     """`plumbline` with the database and the cache from the environment."""
 
-    def __init__(self, database_url: str, redis_url: str, directory: Path) -> None:
-        self._environment = {
-            "PATH": os.environ["PATH"],
-            "DATABASE_URL": database_url,
-            "REDIS_URL": redis_url,
-            "PLUMBLINE_DATA_DIR": str(directory / "nothing"),
-        }
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.environment = environment
 
-    def __call__(self, *arguments: str, stdin: str = "") -> "subprocess.CompletedProcess[str]":
+    def __call__(
+        self, *arguments: str, stdin: str | bytes = ""
+    ) -> "subprocess.CompletedProcess[str]":
         """Run a sub-command."""
-        return subprocess.run(
+        done = subprocess.run(
             [sys.executable, "-m", "plumbline", *arguments],
-            input=stdin,
+            input=stdin.encode() if isinstance(stdin, str) else stdin,
             capture_output=True,
-            text=True,
             check=False,
             timeout=60,
-            env=self._environment,
+            env=self.environment,
+        )
+        return subprocess.CompletedProcess(
+            done.args, done.returncode, done.stdout.decode(), done.stderr.decode()
         )
 
 
 @pytest.fixture
 def plumbline(database_url: str, redis_url: str, tmp_path: Path) -> CommandLine:
     """Return the command line on a fresh database."""
-    return CommandLine(database_url, redis_url, tmp_path)
+    return CommandLine(
+        {
+            "PATH": os.environ["PATH"],
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url,
+            "PLUMBLINE_DATA_DIR": str(tmp_path / "nothing"),
+        }
+    )
 
 
 @pytest.fixture
@@ -84,6 +93,10 @@ def test_a_user_is_added_disabled_and_enabled(plumbline: CommandLine) -> None:
         (["user", "add", "anna", "--password-stdin"], "x" * 1025),
         (["user", "add", "an na", "--password-stdin"], _PASSWORD),
         (["user", "add", "'; drop table users", "--password-stdin"], _PASSWORD),
+        (["user", "add", "anna", "--password-stdin"], "abcabcabcabc"),
+        (["user", "add", "tower.operator", "--password-stdin"], "Tower.Operator"),
+        (["user", "add", "anna", "--password-stdin"], ""),
+        (["user", "role", "nobody", "admin"], ""),
         (["user", "disable", "nobody"], ""),
         (["user", "enable", "nobody"], ""),
         (["user", "passwd", "nobody", "--password-stdin"], _PASSWORD),
@@ -100,6 +113,84 @@ def test_what_cannot_be_done_is_said_in_one_line(
     assert done.stderr.startswith("plumbline: ")
     assert len(done.stderr.splitlines()) == 1
     assert json.loads(plumbline("user", "list", "--json").stdout) == []
+
+
+def test_a_password_that_is_no_text_is_refused(plumbline: CommandLine) -> None:
+    done = plumbline("user", "add", "anna", "--password-stdin", stdin=b"\xff\xfe" * 10)
+    assert (done.returncode, done.stderr) == (1, "plumbline: the password is not UTF-8\n")
+
+
+def test_a_user_gets_another_role(plumbline: CommandLine, database_url: str) -> None:
+    plumbline("user", "add", "anna", "--password-stdin", stdin=_PASSWORD)
+    changed = plumbline("user", "role", "Anna", "admin")
+    assert (changed.returncode, changed.stderr) == (0, "anna is admin\n")
+    assert json.loads(plumbline("user", "list", "--json").stdout)[0]["role"] == "admin"
+    assert plumbline("user", "role", "anna", "admin").returncode == 0, "as it is"
+    assert plumbline("user", "role", "anna", "emperor").returncode == 2
+    with connect_database(database_url) as connection:
+        entries = connection.execute("SELECT action, target, detail FROM audit_log ORDER BY id")
+        assert entries.fetchall()[1:] == [("user.role", "anna", {"from": "viewer", "to": "admin"})]
+
+
+def test_the_last_admin_stays(plumbline: CommandLine) -> None:
+    for name, role in (("anna", "admin"), ("ben", "admin"), ("cleo", "operator")):
+        plumbline("user", "add", name, "--role", role, "--password-stdin", stdin=_PASSWORD)
+    assert plumbline("user", "disable", "ben").returncode == 0
+    for change in (["disable", "anna"], ["role", "anna", "viewer"]):
+        refused = plumbline("user", *change)
+        assert refused.returncode == 1
+        assert refused.stderr.startswith("plumbline: anna is the last admin who may sign in")
+    assert plumbline("user", "disable", "cleo").returncode == 0, "no admin"
+    assert plumbline("user", "enable", "ben").returncode == 0
+    assert plumbline("user", "role", "anna", "viewer").returncode == 0
+    roles = {
+        one["username"]: one["role"]
+        for one in json.loads(plumbline("user", "list", "--json").stdout)
+    }
+    assert roles == {"anna": "viewer", "ben": "admin", "cleo": "operator"}
+
+
+def test_two_admins_who_disable_each_other_at_once_do_not_both_succeed(
+    database_url: str, account_opener: Callable[..., Accounts]
+) -> None:
+    first, second = (account_opener(database_url, None) for _ in range(2))
+    for name in ("anna", "ben"):
+        first.add(name, _PASSWORD, Role.ADMIN)
+
+    def disable(accounts: Accounts, name: str) -> bool:
+        barrier.wait()
+        try:
+            accounts.disable(name)
+        except LastAdmin:
+            return False
+        return True
+
+    for _ in range(20):
+        barrier = threading.Barrier(2)
+        with ThreadPoolExecutor(2) as threads:
+            done = list(threads.map(disable, (first, second), ("anna", "ben")))
+        assert sorted(done) == [False, True]
+        for name in ("anna", "ben"):
+            first.enable(name)
+
+
+def test_the_cache_of_another_system_is_not_told(
+    plumbline: CommandLine, redis_url: str, tmp_path: Path
+) -> None:
+    """The database of the environment, and beside it a data directory where another one runs."""
+    write_endpoints(
+        tmp_path,
+        Endpoints("http://x", "mqtt://x", "mqtts://x", "postgresql://x", redis_url, os.getpid()),
+    )
+    environment = plumbline.environment | {"PLUMBLINE_DATA_DIR": str(tmp_path)}
+    del environment["REDIS_URL"]
+    other = CommandLine(environment)
+    other("user", "add", "anna", "--password-stdin", stdin=_PASSWORD)
+    made = json.loads(other("token", "add", "anna", "--json").stdout)
+    revoked = other("token", "revoke", str(made["id"]))
+    assert "Redis could not be told" in revoked.stderr
+    with connect(redis_url) as cache:
+        assert not cache.keys()
 
 
 def test_a_token_is_shown_once_and_stored_as_a_hash(
@@ -202,13 +293,14 @@ def test_a_user_who_is_to_be_there_is_there_with_that_password(
     database_url: str, redis_url: str, account_opener: Callable[..., Accounts]
 ) -> None:
     accounts = account_opener(database_url, redis_url)
+    accounts.add("zoe", _PASSWORD, Role.ADMIN)
     accounts.ensure("demo", _PASSWORD, Role.ADMIN)
     changed = accounts.users()[0].password_changed_at
     accounts.ensure("demo", _PASSWORD, Role.ADMIN)
     assert accounts.users()[0].password_changed_at == changed
     accounts.disable("demo")
     accounts.ensure("demo", _PASSWORD, Role.ADMIN)
-    (demo,) = accounts.users()
+    demo, _ = accounts.users()
     assert (demo.role, demo.disabled_at) == (Role.ADMIN, None)
 
 

@@ -9,6 +9,7 @@ import pytest
 import redis
 
 from plumbline.adapters.redis_credentials import RECHECK_S, SESSION_IDLE_S, session_key
+from plumbline.domain.account import Role
 from plumbline.local.servers.redis import RedisServer
 from plumbline.portal.credentials import token_hash
 from portal_process import PASSWORD, Client, PortalProcess, open_accounts
@@ -194,7 +195,27 @@ def test_a_revocation_that_redis_missed_holds_after_seconds(portal: PortalProces
     assert becomes(lambda: client.get(_ME).status == 401, RECHECK_S + 5)
 
 
-def test_a_new_role_counts_for_sessions_that_exist(portal: PortalProcess) -> None:
+def test_a_new_role_ends_sessions_at_once_and_counts_for_tokens(portal: PortalProcess) -> None:
+    client = portal.signed_in("operator", "anna")
+    token = portal.client(
+        headers={"Authorization": f"Bearer {portal.api_token('operator', 'read', username='anna')}"}
+    )
+    assert [one.get(_ME).json()["role"] for one in (client, token)] == ["operator", "operator"]
+    assert portal.accounts.set_role("anna", Role.VIEWER)
+    assert client.get(_ME).status == 401
+    assert token.get(_ME).json()["role"] == "viewer"
+    assert client.sign_in("anna").json()["role"] == "viewer"
+
+
+def test_a_password_is_the_same_however_a_keyboard_composes_it(portal: PortalProcess) -> None:
+    portal.accounts.add("anna", "pi\u00f1a colada \u00e0 la carte", Role.VIEWER)
+    assert portal.client().sign_in("anna", "pin\u0303a colada a\u0300 la carte").status == 200
+    assert portal.client().sign_in("anna", "pina colada a la carte").status == 401
+
+
+def test_a_role_that_was_changed_past_us_counts_for_sessions_that_exist(
+    portal: PortalProcess,
+) -> None:
     client = portal.signed_in("viewer", "anna")
     execute(portal, "UPDATE users SET role = 'admin'")
     assert becomes(lambda: bool(client.get(_ME).json()["role"] == "admin"), RECHECK_S + 5)

@@ -1,5 +1,7 @@
 """Password hashes: argon2id."""
 
+import unicodedata
+
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
@@ -11,7 +13,10 @@ _LANES = 1
 
 
 class Argon2Hasher:
-    """See ``ports.PasswordHasher``; safe for several threads, which it lets run meanwhile."""
+    """See ``ports.PasswordHasher``; safe for several threads, which it lets run meanwhile.
+
+    The same characters are the same password however a keyboard composes them (NFKC).
+    """
 
     def __init__(self) -> None:
         self._hasher = PasswordHasher(
@@ -20,11 +25,15 @@ class Argon2Hasher:
 
     def hash(self, password: str) -> str:
         """Return the hash, with its salt and parameters."""
-        return self._hasher.hash(password.encode())
+        return self._hasher.hash(_bytes(password))
 
     def verify(self, password_hash: str, password: str) -> bool:
         """Tell whether it is the hash of the password; False for a hash that is none."""
         try:
-            return self._hasher.verify(password_hash, password.encode())
+            return self._hasher.verify(password_hash, _bytes(password))
         except (VerificationError, InvalidHashError):
             return False
+
+
+def _bytes(password: str) -> bytes:
+    return unicodedata.normalize("NFKC", password).encode()

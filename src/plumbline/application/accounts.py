@@ -2,19 +2,18 @@
 
 import hashlib
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from plumbline.domain.account import (
     API_TOKEN_PREFIX,
-    MAX_PASSWORD_LENGTH,
-    MIN_PASSWORD_LENGTH,
     ApiToken,
     Role,
     Scope,
     User,
     normalised_username,
+    wrong_password,
 )
 from plumbline.errors import CacheUnavailable, NotFound, PermanentError
 from plumbline.ports import AccountRegistry, Clock, CredentialCache, PasswordHasher, Revoked
@@ -62,10 +61,10 @@ class Accounts:
         """Add a user.
 
         Raises:
-            PermanentError: Not a user name, one that exists, or a password too short or too long.
+            PermanentError: Not a user name, one that exists, or a password that is too weak.
         """
         name = _valid_username(username)
-        _require_valid_password(password)
+        _require_valid_password(name, password)
         if not self._registry.add_user(name, self._hasher.hash(password), role):
             msg = f"user {name} exists already"
             raise PermanentError(msg)
@@ -84,6 +83,19 @@ class Accounts:
         """Return every user, by name."""
         return self._registry.users()
 
+    def set_role(self, username: str, role: Role) -> bool:
+        """Give a user another role and end the sessions; API tokens act with it, too.
+
+        Returns:
+            False where copies of sessions and tokens may act with the old role for some seconds.
+        Raises:
+            NotFound: No such user.
+            LastAdmin: Nobody would be left who is an admin and may sign in.
+        """
+        changed = _found(self._registry.set_role(username.lower(), role), username)
+        told = self._revoke(Revoked(sessions=changed.sessions))
+        return self._forget(Revoked(tokens=changed.tokens)) and told
+
     def set_password(self, username: str, password: str) -> bool:
         """Replace the password and end the user's sessions; API tokens stay.
 
@@ -91,9 +103,9 @@ class Accounts:
             False where copies of the sessions may live for some seconds.
         Raises:
             NotFound: No such user.
-            PermanentError: The password is too short or too long.
+            PermanentError: See ``domain.account.wrong_password``.
         """
-        _require_valid_password(password)
+        _require_valid_password(username, password)
         revoked = self._registry.set_password(username.lower(), self._hasher.hash(password))
         return self._revoke(_found(revoked, username))
 
@@ -104,6 +116,7 @@ class Accounts:
             False where copies of sessions and tokens may live for some seconds.
         Raises:
             NotFound: No such user.
+            LastAdmin: Nobody would be left who is an admin and may sign in.
         """
         return self._revoke(_found(self._registry.disable(username.lower()), username))
 
@@ -113,12 +126,8 @@ class Accounts:
         Raises:
             NotFound: No such user.
         """
-        enabled = _found(self._registry.enable(username.lower()), username)
-        if self._cache is not None:
-            try:
-                self._cache.forget(enabled)
-            except CacheUnavailable:
-                return  # what it still holds against the tokens passes by itself
+        # Where the cache cannot be told, what it holds against the tokens passes by itself.
+        self._forget(_found(self._registry.enable(username.lower()), username))
 
     def add_token(
         self, username: str, name: str, scopes: Sequence[Scope], lifetime_s: float
@@ -166,10 +175,18 @@ class Accounts:
         return self._revoke(revoked)
 
     def _revoke(self, revoked: Revoked) -> bool:
+        return self._tell(revoked, lambda cache: cache.revoke(revoked))
+
+    def _forget(self, changed: Revoked) -> bool:
+        return self._tell(changed, lambda cache: cache.forget(changed))
+
+    def _tell(self, changed: Revoked, tell: Callable[[CredentialCache], None]) -> bool:
+        if not changed.sessions and not changed.tokens:
+            return True
         if self._cache is None:
             return False
         try:
-            self._cache.revoke(revoked)
+            tell(self._cache)
         except CacheUnavailable:
             return False
         return True
@@ -186,10 +203,10 @@ def _valid_username(username: str) -> str:
     return name
 
 
-def _require_valid_password(password: str) -> None:
-    if not MIN_PASSWORD_LENGTH <= len(password) <= MAX_PASSWORD_LENGTH:
-        msg = f"a password has {MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters"
-        raise PermanentError(msg)
+def _require_valid_password(username: str, password: str) -> None:
+    wrong = wrong_password(username, password)
+    if wrong is not None:
+        raise PermanentError(wrong)
 
 
 def _found(revoked: Revoked | None, username: str) -> Revoked:

@@ -11,9 +11,9 @@ from plumbline import bootstrap
 from plumbline.application.accounts import Accounts
 from plumbline.cli.duration import Duration
 from plumbline.cli.output import message, print_json, print_table
-from plumbline.cli.system import data_dir_option, database_url, json_option
+from plumbline.cli.system import data_dir_option, database_url, json_option, require_running
 from plumbline.domain.account import MAX_PASSWORD_LENGTH, ApiToken, Role, Scope, User
-from plumbline.local.endpoints import read_endpoints
+from plumbline.errors import PermanentError
 
 _DEFAULT_TOKEN_LIFETIME_S = 90 * 86_400.0
 _password_stdin = click.option(
@@ -59,6 +59,16 @@ def list_users(data_dir: Path, *, as_json: bool) -> None:
             for one in found
         ],
     )
+
+
+@user.command()
+@click.argument("username")
+@click.argument("new_role", metavar="ROLE", type=click.Choice([str(role) for role in Role]))
+@data_dir_option
+def role(username: str, new_role: str, data_dir: Path) -> None:
+    """Give USERNAME another ROLE and end its sessions; API tokens act with it, too."""
+    _warn(at_once=_accounts(data_dir).set_role(username, Role(new_role)))
+    message(f"{username.lower()} is {new_role}")
 
 
 @user.command()
@@ -172,22 +182,36 @@ def revoke(token_id: int, data_dir: Path) -> None:
 
 def _accounts(data_dir: Path) -> Accounts:
     redis_url = os.environ.get("REDIS_URL")
-    if redis_url is None and (endpoints := read_endpoints(data_dir)) is not None:
-        redis_url = endpoints.redis_url
-    return bootstrap.accounts(database_url(data_dir), redis_url, f"cli:{getpass.getuser()}")
+    # Of the same system as the database: another's knows nothing of these sessions.
+    if redis_url is None and not os.environ.get("DATABASE_URL"):
+        redis_url = require_running(data_dir).redis_url
+    return bootstrap.accounts(database_url(data_dir), redis_url, f"cli:{_account()}")
+
+
+def _account() -> str:
+    """Return who runs this; a container may have no name for it."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"
 
 
 def _password(*, stdin: bool) -> str:
     if not stdin:
         password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
         return password
-    # One more than allowed, so that what is too long is refused and not cut.
-    return sys.stdin.readline(MAX_PASSWORD_LENGTH + 2).rstrip("\r\n")
+    # More than allowed, so that what is too long is refused and not cut.
+    line = sys.stdin.buffer.readline(4 * (MAX_PASSWORD_LENGTH + 2))
+    try:
+        return line.decode().rstrip("\r\n")
+    except UnicodeDecodeError as error:
+        msg = "the password is not UTF-8"
+        raise PermanentError(msg) from error
 
 
 def _warn(*, at_once: bool) -> None:
     if not at_once:
-        message("Redis does not answer: sessions and tokens may live for ten seconds more")
+        message("Redis could not be told: sessions and tokens may act as before for ten seconds")
 
 
 def _user(one: User) -> dict[str, object]:

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 MIN_PASSWORD_LENGTH = 12
 MAX_PASSWORD_LENGTH = 1024
+_LEAST_DIFFERENT = 5
 
 API_TOKEN_PREFIX = "plb_"  # noqa: S105 - the same in every token
 """Begins every API token's secret, so that secret scanners recognise one."""
@@ -64,6 +65,20 @@ class ApiToken:
     expires_at: datetime
     last_used_at: datetime | None
     revoked_at: datetime | None
+
+
+def wrong_password(username: str, password: str) -> str | None:
+    """Return what is wrong with the password that a user wants, or None.
+
+    Long is what helps against guessing; a rule about kinds of characters would not.
+    """
+    if not MIN_PASSWORD_LENGTH <= len(password) <= MAX_PASSWORD_LENGTH:
+        return f"a password has {MIN_PASSWORD_LENGTH} to {MAX_PASSWORD_LENGTH} characters"
+    if len(set(password)) < _LEAST_DIFFERENT:
+        return f"a password has at least {_LEAST_DIFFERENT} different characters"
+    if password.lower() == username.lower():
+        return "a password is not the user name"
+    return None
 
 
 def normalised_username(text: str) -> str | None:

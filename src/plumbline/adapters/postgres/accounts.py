@@ -11,6 +11,7 @@ from psycopg.types.json import Jsonb
 from plumbline.adapters.postgres.database import Database
 from plumbline.adapters.postgres.queries import load
 from plumbline.domain.account import ApiToken, Role, Scope, User
+from plumbline.errors import LastAdmin
 from plumbline.ports import Revoked
 
 
@@ -61,6 +62,21 @@ class PostgresAccounts:
             connection.execute(self._sql["forget_browsers"], values)
             return Revoked(sessions=self._hashes(connection, "end_sessions", username))
 
+    def set_role(self, username: str, role: Role) -> Revoked | None:
+        """Give the user another role and end the sessions; None where there is no such user."""
+        values = {"username": username, "role": role}
+        with self._transaction() as connection:
+            if role is not Role.ADMIN:
+                self._require_another_admin(connection, username)
+            row = connection.execute(self._sql["lock_role"], values).fetchone()
+            if row is None:
+                return None
+            if row[0] == role:
+                return Revoked()
+            connection.execute(self._sql["set_role"], values)
+            self._audit(connection, "user.role", username, {"from": row[0], "to": role})
+            return self._all_of(connection, username)
+
     def disable(self, username: str) -> Revoked | None:
         """Let the user in no more; None where there is no such user."""
         return self._set_disabled(username, disabled=True)
@@ -110,13 +126,25 @@ class PostgresAccounts:
     def _set_disabled(self, username: str, *, disabled: bool) -> Revoked | None:
         values = {"username": username, "disabled": disabled}
         with self._transaction() as connection:
+            if disabled:
+                self._require_another_admin(connection, username)
             if connection.execute(self._sql["set_disabled"], values).rowcount == 0:
                 return None
             self._audit(connection, "user.disable" if disabled else "user.enable", username)
-            return Revoked(
-                sessions=self._hashes(connection, "end_sessions", username),
-                tokens=self._hashes(connection, "token_hashes", username),
-            )
+            return self._all_of(connection, username)
+
+    def _require_another_admin(self, connection: psycopg.Connection, username: str) -> None:
+        admins = [row[0] for row in connection.execute(self._sql["lock_admins"])]
+        if admins == [username]:
+            msg = f"{username} is the last admin who may sign in; make somebody else one first"
+            raise LastAdmin(msg)
+
+    def _all_of(self, connection: psycopg.Connection, username: str) -> Revoked:
+        """End the sessions; return them, and the API tokens."""
+        return Revoked(
+            sessions=self._hashes(connection, "end_sessions", username),
+            tokens=self._hashes(connection, "token_hashes", username),
+        )
 
     @contextmanager
     def _transaction(self) -> Iterator[psycopg.Connection]:

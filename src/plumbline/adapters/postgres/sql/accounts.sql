@@ -12,6 +12,16 @@ SELECT username, role, created_at, password_changed_at, disabled_at FROM users O
 UPDATE users SET password_hash = %(hash)s, password_changed_at = now()
 WHERE username = %(username)s
 
+-- name: lock_admins
+-- Those who may sign in. Locked, so that two changes at once do not each leave the other's admin.
+SELECT username FROM users WHERE role = 'admin' AND disabled_at IS NULL ORDER BY id FOR UPDATE
+
+-- name: lock_role
+SELECT role FROM users WHERE username = %(username)s FOR UPDATE
+
+-- name: set_role
+UPDATE users SET role = %(role)s WHERE username = %(username)s
+
 -- name: set_disabled
 -- Disabling twice keeps the first moment.
 UPDATE users SET disabled_at = CASE WHEN %(disabled)s THEN coalesce(disabled_at, now()) END
