@@ -1,6 +1,8 @@
 """The OpenAPI document and the reference page say what the table of routes says."""
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jsonschema_rs import Draft202012Validator
@@ -61,6 +63,46 @@ def test_every_operation_says_its_parameters_and_every_problem(route: Route) -> 
     assert (described["security"] == []) == (route.role == "public")
     changes = route.method not in {"GET", "HEAD"}
     assert route.csrf == changes, "whatever changes something is protected"
+
+
+@pytest.mark.parametrize("route", _DOCUMENTED, ids=_NAMES)
+def test_every_parameter_shows_what_it_may_be(route: Route) -> None:
+    for one in _DOCUMENT["paths"][route.path][route.method.lower()]["parameters"]:
+        schema = one["schema"]
+        shown = {"examples", "enum", "default"} & schema.keys()
+        assert shown or one["name"] == "X-CSRF-Token", one["name"]
+        _check(schema)
+        if schema["type"] == "integer":
+            assert {"minimum", "maximum"} <= schema.keys()
+
+
+@pytest.mark.parametrize("route", _DOCUMENTED, ids=_NAMES)
+def test_every_answer_says_its_headers(route: Route) -> None:
+    described = _DOCUMENT["paths"][route.path][route.method.lower()]["responses"]
+    for status, response in described.items():
+        headers = response["headers"]
+        assert {"X-Request-Id", "RateLimit"} <= headers.keys()
+        assert ("Retry-After" in headers) == (status in {"429", "503"})
+        for header in headers.values():
+            if "$ref" in header:
+                assert header["$ref"].rpartition("/")[2] in _DOCUMENT["components"]["headers"]
+
+
+def test_every_member_of_a_body_says_what_it_is() -> None:
+    for name in set(SCHEMAS) - {"Health"}:
+        for member, schema in _members(SCHEMAS[name]):
+            said = {"description", "$ref", "const", "examples", "items"} & schema.keys()
+            assert said, f"{name}.{member}"
+
+
+def _members(schema: object) -> Iterator[tuple[str, dict[str, Any]]]:
+    if isinstance(schema, dict):
+        yield from schema.get("properties", {}).items()
+        for value in schema.values():
+            yield from _members(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            yield from _members(value)
 
 
 def test_operation_ids_are_unique() -> None:

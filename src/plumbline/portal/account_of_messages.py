@@ -17,7 +17,7 @@ _SQL = load("portal.sql")
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
-CURSORS = Cursors("q", NUMBER)
+CURSORS = Cursors("q", NUMBER, "17")
 REASONS = [reason.value for reason in Reason]
 MAX_MISMATCHES = 100
 

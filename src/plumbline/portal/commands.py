@@ -32,7 +32,7 @@ from plumbline.portal.services import PRINCIPAL_KEY, REQUEST_ID_KEY, services
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
-CURSORS = Cursors("c", NUMBER)
+CURSORS = Cursors("c", NUMBER, "17")
 STATES = [state.value for state in CommandState]
 
 _KEY = re.compile(r"[\x21-\x7e]{1,128}", re.ASCII)

@@ -33,7 +33,12 @@ _COMMAND = Parameter(
 
 def _cursor(cursors: Cursors) -> Parameter:
     description = "`next_cursor` of the page before, with the same other parameters; opaque"
-    return _query("cursor", description, {"type": "string", "pattern": cursors.pattern})
+    schema = {
+        "type": "string",
+        "pattern": cursors.pattern,
+        "examples": [cursors.make(cursors.example)],
+    }
+    return _query("cursor", description, schema)
 
 
 _MATCH = Parameter(

@@ -25,7 +25,7 @@ _SQL = load("portal.sql")
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 MAX_SEARCH = 100
-CURSORS = Cursors("d", "[A-Za-z0-9_-]{1,50}")
+CURSORS = Cursors("d", "[A-Za-z0-9_-]{1,50}", "tower-north")
 
 _HEALTH_TIMEOUT_S = 1.5
 STATUSES = [status.value for status in Status]

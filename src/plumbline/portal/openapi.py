@@ -15,7 +15,13 @@ from plumbline.portal.route import Handler, Operation, Parameter, Route, Success
 from plumbline.portal.schemas import SCHEMAS, JsonSchema, record, ref
 
 # Every route can answer so: it needs the database or may be asked too often.
-_ALWAYS = (Kind.TOO_MANY_REQUESTS, Kind.BODY_TOO_LARGE, Kind.INTERNAL, Kind.UNAVAILABLE)
+_ALWAYS = (
+    Kind.TOO_MANY_REQUESTS,
+    Kind.BODY_TOO_LARGE,
+    Kind.INTERNAL,
+    Kind.UNAVAILABLE,
+    Kind.TIMEOUT,
+)
 _SIGNED_IN = (Kind.SIGN_IN_REQUIRED, Kind.NOT_ALLOWED)
 
 _PROBLEM = record(
@@ -31,6 +37,32 @@ _PROBLEM["properties"]["detail"] = {
     "description": "What the caller can do about it",
 }
 _PROBLEM["properties"]["type"]["enum"] = sorted({f"urn:plumbline:problem:{k.slug}" for k in Kind})
+
+_WHOLE_SECONDS: JsonSchema = {"type": "integer", "minimum": 1}
+# By name: schema, and of what answers; of every one where no status is named.
+_HEADERS: dict[str, tuple[JsonSchema, frozenset[int], str]] = {
+    "X-Request-Id": (
+        {"type": "string", "examples": ["52b74c20ceb19ee100000001"]},
+        frozenset(),
+        "Stands in the access log, too; the caller's own is kept where it is plain",
+    ),
+    "RateLimit": (
+        {"type": "string", "examples": ['"default";r=1999;t=300']},
+        frozenset(),
+        "What is left of the window: `r` requests, `t` seconds; absent where nobody counts",
+    ),
+    "RateLimit-Policy": (
+        {"type": "string", "examples": ['"default";q=2000;w=300']},
+        frozenset(),
+        "`q` requests of one address in `w` seconds; absent where nobody counts",
+    ),
+    "Retry-After": (_WHOLE_SECONDS, frozenset({429, 503}), "When to try again, seconds"),
+    "WWW-Authenticate": (
+        {"type": "string", "examples": ['Bearer realm="plumbline"']},
+        frozenset({401}),
+        "How to sign in; absent where user name or password were wrong",
+    ),
+}
 
 _ABOUT = """\
 Tilt sensors: their readings, their status, commands to them.
@@ -66,6 +98,10 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
         "tags": [{"name": tag} for tag in _tags(routes)],
         "paths": paths,
         "components": {
+            "headers": {
+                name: {"description": text, "schema": schema}
+                for name, (schema, _, text) in _HEADERS.items()
+            },
             "schemas": {**SCHEMAS, "Problem": _PROBLEM},
             "securitySchemes": {
                 "token": {"type": "http", "scheme": "bearer", "description": "An API token"},
@@ -154,6 +190,7 @@ def _responses(route: Route, operation: Operation) -> dict[str, Any]:
     for status, kinds in sorted(by_status.items()):
         responses[str(status)] = {
             "description": "; ".join(kind.value.title for kind in kinds),
+            "headers": _headers(status),
             "content": {
                 MEDIA_TYPE: {
                     "schema": ref("Problem"),
@@ -165,18 +202,28 @@ def _responses(route: Route, operation: Operation) -> dict[str, Any]:
 
 
 def _success(good: Success) -> dict[str, Any]:
-    described: dict[str, Any] = {"description": good.description}
-    if good.headers:
-        described["headers"] = {
-            name: {"description": text, "schema": {"type": "string"}}
-            for name, text in good.headers.items()
-        }
+    own = {
+        name: {"description": text, "schema": {"type": "string"}}
+        for name, text in good.headers.items()
+    }
+    described: dict[str, Any] = {
+        "description": good.description,
+        "headers": {**own, **_headers(good.status)},
+    }
     if good.media_type is not None:
         content: JsonSchema = {"schema": dict(good.schema or {})}
         if good.example is not None:
             content["example"] = good.example
         described["content"] = {good.media_type: content}
     return described
+
+
+def _headers(status: int) -> dict[str, Any]:
+    return {
+        name: {"$ref": f"#/components/headers/{name}"}
+        for name, (_, statuses, _) in _HEADERS.items()
+        if not statuses or status in statuses
+    }
 
 
 def _example(kind: Kind) -> dict[str, Any]:

@@ -103,10 +103,12 @@ class Cursors:
     Attributes:
         letter: Of this list alone, so that no list takes another's.
         content: Pattern of the end of a page.
+        example: Such a content.
     """
 
     letter: str
     content: str
+    example: str
 
     @property
     def pattern(self) -> str:

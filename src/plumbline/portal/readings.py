@@ -23,7 +23,7 @@ MAX_LIMIT = 10_000
 DEFAULT_POINTS = 1000
 MAX_POINTS = 2000
 DEFAULT_SERIES = timedelta(hours=24)
-CURSORS = Cursors("r", NUMBER)
+CURSORS = Cursors("r", NUMBER, "63905457600000000")
 ORDERS = ("asc", "desc")
 
 # Columns of the statements, after the time.

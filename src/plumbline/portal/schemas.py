@@ -142,11 +142,10 @@ _CACHED = {
     "synced_at": time("When this was read from the database"),
     "age_s": {**number("Since synced_at", "seconds", 3.25), "minimum": 0},
 }
-_COUNT = {"type": "integer", "minimum": 0}
 
 
 def _count(description: str) -> JsonSchema:
-    return {**_COUNT, "description": description}
+    return {"type": "integer", "minimum": 0, "description": description}
 
 
 def _params(verb: Verb) -> JsonSchema:
@@ -237,7 +236,7 @@ SCHEMAS: dict[str, JsonSchema] = {
             "by_status": {
                 "type": "object",
                 "description": "Devices by their present status; a status of none is absent",
-                "properties": dict.fromkeys(_STATUS_WORDS, _COUNT),
+                "properties": dict.fromkeys(_STATUS_WORDS, _count("Devices")),
                 "additionalProperties": False,
             },
             "readings_last_hour": _count("Readings whose time lies in the last hour"),
@@ -354,8 +353,8 @@ SCHEMAS: dict[str, JsonSchema] = {
                     {
                         "batch_id": text("Empty for the totals", "018d5e3fa2b10f8fad5bd9cb"),
                         "device_id": text("Empty where no device can be told", "tower-north"),
-                        "received": _COUNT,
-                        "accounted": _COUNT,
+                        "received": _count("Deliveries that came"),
+                        "accounted": _count("Deliveries of which it is known what became of them"),
                     }
                 ),
             },
