@@ -91,7 +91,7 @@ def test_every_answer_says_its_headers(route: Route) -> None:
 def test_every_member_of_a_body_says_what_it_is() -> None:
     for name in set(SCHEMAS) - {"Health"}:
         for member, schema in _members(SCHEMAS[name]):
-            said = {"description", "$ref", "const", "examples", "items"} & schema.keys()
+            said = {"description", "$ref", "const", "examples", "items", "enum"} & schema.keys()
             assert said, f"{name}.{member}"
 
 

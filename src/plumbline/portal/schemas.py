@@ -152,6 +152,7 @@ def _params(verb: Verb) -> JsonSchema:
     rules = PARAMETERS[verb]
     schema: JsonSchema = {
         "type": "object",
+        "description": "What the command takes" if rules else "The command takes none",
         "properties": {name: _rule(rule) for name, rule in rules.items()},
         "required": [name for name, rule in rules.items() if rule.required],
         "additionalProperties": False,
