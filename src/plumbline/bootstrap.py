@@ -4,7 +4,8 @@ A function's process thereby loads only what that function needs, which is its c
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from plumbline.adapters.postgres.statuses import PostgresStatuses
     from plumbline.application.accounts import Accounts
     from plumbline.application.devices import Devices
+    from plumbline.application.issue_command import Commands
     from plumbline.application.relay_commands import RelayCommands
     from plumbline.application.send_command import Encode, SendCommands
 
@@ -167,6 +169,21 @@ def _send_commands(
         encode,
         TOPOLOGY.queue(name).max_receive_count,
     )
+
+
+@asynccontextmanager
+async def commands(database_url: str) -> AsyncIterator["Commands"]:
+    """Yield the commands of that database, for one event loop."""
+    from plumbline.adapters.postgres.async_database import AsyncDatabase  # noqa: PLC0415 - see the module's docstring
+    from plumbline.adapters.postgres.commands import PostgresCommands  # noqa: PLC0415
+    from plumbline.application.issue_command import Commands  # noqa: PLC0415
+
+    database = AsyncDatabase(database_url, max_connections=1)
+    await database.open()
+    try:
+        yield Commands(PostgresCommands(database), SystemClock())
+    finally:
+        await database.close()
 
 
 def relay_commands(settings: PortalSettings) -> "tuple[RelayCommands, PostgresCommandOutbox]":

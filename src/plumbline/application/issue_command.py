@@ -11,6 +11,7 @@ from uuid import UUID
 
 from plumbline.codecs.sensors.registry import encode
 from plumbline.domain import device
+from plumbline.domain.audit import AuditEntry
 from plumbline.domain.command import (
     DEFAULT_LIFE,
     MAX_LIFE_S,
@@ -25,8 +26,8 @@ from plumbline.domain.issued_command import Issue, IssuedCommand, Target
 from plumbline.errors import Conflict, InvalidCommand, NotFound
 from plumbline.ports import Clock
 
-Audit = Callable[[str, str, Mapping[str, Any]], Mapping[str, Any]]
-"""Makes the audit log's entry of an action, its target and its detail, for the store."""
+Audit = Callable[[str, str, Mapping[str, Any]], AuditEntry]
+"""Makes the audit log's entry of an action, its target and its detail."""
 
 _SHOWN = 5
 
@@ -80,7 +81,7 @@ class CommandStore(Protocol):
         """
         ...
 
-    async def cancel(self, command_id: UUID, audit: Mapping[str, Any]) -> bool:
+    async def cancel(self, command_id: UUID, audit: AuditEntry) -> bool:
         """Take a command back; False where somebody may have it already, or it is at an end."""
         ...
 

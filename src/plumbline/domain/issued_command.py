@@ -1,10 +1,9 @@
 """A command that was accepted: where it goes, and what has become of it."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
+from plumbline.domain.audit import AuditEntry
 from plumbline.domain.command import Command, CommandState
 from plumbline.domain.device import Lorawan, Protocol
 
@@ -32,14 +31,14 @@ class Issue:
         idempotency_key: Of the caller, or None.
         request_hash: Of all that was asked with it.
         protocol: Of the device.
-        audit: The audit log's entry, written with the command.
+        audit: Written with the command.
     """
 
     issued_by: str
     idempotency_key: str | None
     request_hash: bytes
     protocol: Protocol
-    audit: Mapping[str, Any]
+    audit: AuditEntry
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,10 @@ from starlette.responses import Response
 
 from plumbline.application.issue_command import Audit, CommandRequest
 from plumbline.codecs.issued_command_json import members
+from plumbline.domain.audit import AuditEntry
 from plumbline.domain.command import MAX_LIFE_S, MIN_LIFE_S, CommandState, Verb
 from plumbline.errors import Conflict, KeyReused, NotFound, PermanentError
 from plumbline.portal.answers import NEVER_KEEP, json_answer, page_answer
-from plumbline.portal.audit import audit_values
 from plumbline.portal.guard import Principal
 from plumbline.portal.problems import Kind, Problem
 from plumbline.portal.query import NUMBER, Cursors, Query, device_id, refuse
@@ -149,15 +149,15 @@ def _as_problems() -> Iterator[None]:
 def _audit(request: Request) -> Audit:
     principal: Principal = request.scope[PRINCIPAL_KEY]
 
-    def entry(action: str, target: str, detail: Mapping[str, Any]) -> Mapping[str, Any]:
-        return audit_values(
-            action,
+    def entry(action: str, target: str, detail: Mapping[str, Any]) -> AuditEntry:
+        return AuditEntry(
             principal.username,
             principal.via,
-            head_of(request.scope),
+            action,
+            target,
+            detail,
+            head_of(request.scope).address,
             request.scope.get(REQUEST_ID_KEY),
-            target=target,
-            detail=detail,
         )
 
     return entry

@@ -53,7 +53,10 @@ def take_in(connection: _Connection, events: Iterable[CommandEvent]) -> TakenIn:
 
     A handler's event of a command that is gone is dropped: it ended more than 90 days ago.
     """
-    unique = {event.event_id: event for event in events}
+    # Of equal ones in a batch, the earliest counts.
+    unique: dict[str, CommandEvent] = {}
+    for event in sorted(events, key=lambda event: (event.occurred_at, event.event_id)):
+        unique.setdefault(event.event_id, event)
     taken = TakenIn()
     if not unique:
         return taken
@@ -66,7 +69,7 @@ def take_in(connection: _Connection, events: Iterable[CommandEvent]) -> TakenIn:
         elif event.command_id in owners:
             ours.append(event)
     if ours:
-        new = _insert(connection, sorted(ours, key=lambda event: event.event_id))
+        new = _insert(connection, ours)
         taken.new = [event for event in ours if event.event_id in new]
         taken.duplicates = _settle_duplicates(
             connection, [e for e in ours if e.event_id not in new and e.arrival is not None]

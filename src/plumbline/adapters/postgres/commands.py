@@ -9,6 +9,7 @@ from psycopg.types.json import Jsonb
 
 from plumbline.adapters.postgres.async_database import AsyncDatabase
 from plumbline.adapters.postgres.queries import load
+from plumbline.domain.audit import AuditEntry
 from plumbline.domain.command import Command, CommandState, Verb
 from plumbline.domain.device import DeviceClass, Lorawan, NetworkServer, Protocol
 from plumbline.domain.issued_command import Issue, IssuedCommand, Target
@@ -19,7 +20,7 @@ _AUDIT = load("accounts.sql")["audit"]
 
 
 class PostgresCommands:
-    """See ``issue_command.CommandStore``; the audit entries are parameters of ``audit``."""
+    """See ``issue_command.CommandStore``."""
 
     def __init__(self, database: AsyncDatabase) -> None:
         self._database = database
@@ -56,7 +57,7 @@ class PostgresCommands:
             )
             row = await cursor.fetchone()
             if row is not None:
-                await connection.execute(_AUDIT, issue.audit)
+                await connection.execute(_AUDIT, _audit_values(issue.audit))
                 return _issued(row)
             cursor = await connection.execute(
                 _SQL["by_key"],
@@ -81,14 +82,14 @@ class PostgresCommands:
         wanted = {"device_id": device_id, "state": state, "before": before, "limit": limit}
         return [_issued(row) for row in await self._database.fetch(_SQL["newest"], wanted)]
 
-    async def cancel(self, command_id: UUID, audit: Mapping[str, Any]) -> bool:
+    async def cancel(self, command_id: UUID, audit: AuditEntry) -> bool:
         """Take a command back; False where somebody may have it already, or it is at an end."""
         async with self._database.connection() as connection, connection.transaction():
             await connection.execute(_SQL["lock_receiving"])
             cursor = await connection.execute(_SQL["cancel"], {"command_id": command_id})
             cancelled = await cursor.fetchone() is not None
             if cancelled:
-                await connection.execute(_AUDIT, audit)
+                await connection.execute(_AUDIT, _audit_values(audit))
         return cancelled
 
 
@@ -115,6 +116,18 @@ def lorawan_of(  # noqa: PLR0913, PLR0917 - one argument a column
         uplink_interval_s=uplink_interval_s,
         device_class=DeviceClass(device_class or DeviceClass.A),
     )
+
+
+def _audit_values(entry: AuditEntry) -> dict[str, Any]:
+    return {
+        "actor": entry.actor,
+        "via": entry.via,
+        "action": entry.action,
+        "target": entry.target,
+        "address": entry.address,
+        "request_id": entry.request_id,
+        "detail": Jsonb(dict(entry.detail)),
+    }
 
 
 def _issued(row: Sequence[Any]) -> IssuedCommand:
