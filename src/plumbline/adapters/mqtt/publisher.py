@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from plumbline.adapters.mqtt.endpoint import Endpoint, Resolve, resolve_host
-from plumbline.adapters.mqtt.publishing import PublishingConnection
+from plumbline.adapters.mqtt.publishing import ConnectionLost, PublishingConnection
 from plumbline.domain.publication import Publication, Published
 from plumbline.errors import BrokerUnavailable
 
@@ -68,19 +68,18 @@ class MqttPublisher:
     ) -> None:
         waiting = dict(enumerate(publications))
         for attempt in range(1, _ATTEMPTS + 1):
-            fresh = address not in self._connections
+            kept = address in self._connections
             try:
-                connection = self._connect(address)
-                connection.publish(waiting, results)
+                self._connect(address).publish(waiting, results)
             except BrokerUnavailable as error:
-                lost = self._connections.pop(address, None)
-                if lost is not None:
-                    lost.close()
-                if lost is None or attempt == _ATTEMPTS:
+                if address in self._connections:
+                    self._connections.pop(address).close()
+                # A kept connection may have died unnoticed, however it shows.
+                if attempt == _ATTEMPTS or not (kept or isinstance(error, ConnectionLost)):
                     for index in waiting:
                         results[index].unavailable = str(error)
                     return
-                if fresh:
+                if not kept:
                     time.sleep(random.uniform(_SHORTEST_PAUSE_S, _LONGEST_PAUSE_S))  # noqa: S311 - spreads load
             else:
                 return

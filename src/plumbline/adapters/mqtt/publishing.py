@@ -25,6 +25,10 @@ _NO_MATCHING_SUBSCRIBERS = 0x10
 _FIRST_FAILURE = 0x80
 
 
+class ConnectionLost(BrokerUnavailable):
+    """The broker closed the connection: it stopped, or somebody of the same user connected."""
+
+
 class PublishingConnection:
     """One connection to one broker task.
 
@@ -57,7 +61,8 @@ class PublishingConnection:
             results: Of all.
 
         Raises:
-            BrokerUnavailable: The connection broke; of what is still waiting nothing is known.
+            ConnectionLost: Of what is still waiting nothing is known.
+            BrokerUnavailable: Likewise; the broker does not answer.
         """
         self._look()
         indices = {}
@@ -134,7 +139,7 @@ class PublishingConnection:
         """Wait until the socket is ready; False when the time is up."""
         connection = self._client.socket()
         if connection is None:
-            self._fail("closed the connection")
+            self._lose()
         if isinstance(connection, ssl.SSLSocket) and connection.pending():
             return True  # already decrypted, which the descriptor does not show
         self._poll.register(connection, event)
@@ -144,7 +149,11 @@ class PublishingConnection:
         if self._refusal is not None:
             self._fail(self._refusal)
         if code != MQTTErrorCode.MQTT_ERR_SUCCESS:
-            self._fail("closed the connection")
+            self._lose()
+
+    def _lose(self) -> NoReturn:
+        msg = f"broker {self._name}: closed the connection"
+        raise ConnectionLost(msg)
 
     def _fail(self, reason: str, cause: Exception | None = None) -> NoReturn:
         msg = f"broker {self._name}: {reason}"
