@@ -3,13 +3,16 @@
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import psycopg
+from psycopg import sql
 
 from plumbline.adapters.postgres.database import Database
 from plumbline.adapters.postgres.queue import PostgresQueue, declare_queues
+from plumbline.domain.device import Lorawan, NetworkServer
 from plumbline.errors import QueueUnavailable
 from plumbline.topology import TOPOLOGY
 
@@ -49,12 +52,34 @@ def add_readings(database_url: str, device_id: str, times: Iterable[datetime]) -
         )
 
 
-def add_device(database_url: str, device_id: str, protocol: str = "mqtt", name: str = "") -> None:
-    """Register a device."""
+LORAWAN = Lorawan(
+    dev_eui="24e124713c140001",
+    network_server=NetworkServer.CHIRPSTACK,
+    application="52f14cd4-c6f1-4fbd-8f87-4025e1d49242",
+    sensor_model="milesight-em310-tilt",
+    uplink_interval_s=3600,
+)
+"""What the device ``bridge`` is known by."""
+
+
+def add_device(
+    database_url: str, device_id: str, lorawan: Lorawan | None = None, name: str = ""
+) -> None:
+    """Register a device: of MQTT, or of LoRaWAN where it is said how it is known."""
+    columns = {} if lorawan is None else asdict(lorawan)
+    values = {
+        "device_id": device_id,
+        "name": name,
+        "protocol": "mqtt" if lorawan is None else "lorawan",
+        **columns,
+    }
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(
-            "INSERT INTO devices (device_id, protocol, name) VALUES (%s, %s, %s)",
-            (device_id, protocol, name),
+            sql.SQL("INSERT INTO devices ({}) VALUES ({})").format(
+                sql.SQL(", ").join(map(sql.Identifier, values)),
+                sql.SQL(", ").join(map(sql.Placeholder, values)),
+            ),
+            values,
         )
 
 
@@ -74,7 +99,7 @@ def add_fleet(database_url: str) -> None:
     declare_queues(database, TOPOLOGY.queues)
     database.close()
     add_device(database_url, "tower", name="North tower")
-    add_device(database_url, "bridge", "lorawan")
+    add_device(database_url, "bridge", LORAWAN)
     add_readings(database_url, "tower", reading_times(BASE, 200, 60))
     add_readings(database_url, "-wall", reading_times(BASE, 50, 300))
     add_refusal(database_url, "tower")

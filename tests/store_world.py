@@ -15,6 +15,7 @@ from plumbline.adapters.postgres.quarantine import PostgresQuarantine
 from plumbline.adapters.postgres.reading_store import PostgresReadingStore
 from plumbline.adapters.postgres.retention import PostgresRetention
 from plumbline.adapters.postgres.statuses import PostgresStatuses
+from plumbline.domain.command_event import CommandEvent
 from plumbline.domain.delivery import (
     DeliveredReading,
     Receipt,
@@ -37,7 +38,7 @@ def reading(device_id: str = "dev-1", at: datetime = NOON, **values: Any) -> Rea
     return Reading(**(fields | values))
 
 
-Delivery: TypeAlias = DeliveredReading | Refusal | Receipt
+Delivery: TypeAlias = DeliveredReading | Refusal | Receipt | CommandEvent
 
 
 @dataclass(slots=True)
@@ -104,6 +105,7 @@ class World:
                 [d for d in deliveries if isinstance(d, DeliveredReading)],
                 [d for d in deliveries if isinstance(d, Refusal)],
                 [d for d in deliveries if isinstance(d, Receipt)],
+                [d for d in deliveries if isinstance(d, CommandEvent)],
             )
         )
 

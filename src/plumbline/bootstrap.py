@@ -4,7 +4,8 @@ A function's process thereby loads only what that function needs, which is its c
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -23,8 +24,11 @@ from plumbline.settings import (
     DEFAULT_TOPICS,
     Db1Settings,
     DistributingSettings,
+    LorawanCommandSettings,
     MaintenanceSettings,
+    MqttCommandSettings,
     ParsingSettings,
+    PortalSettings,
     Secret,
     SyncSettings,
     load,
@@ -32,6 +36,7 @@ from plumbline.settings import (
 from plumbline.topology import TOPOLOGY
 
 if TYPE_CHECKING:
+    from plumbline.adapters.postgres.command_outbox import PostgresCommandOutbox
     from plumbline.adapters.postgres.ledger import PostgresLedger
     from plumbline.adapters.postgres.quarantine import PostgresQuarantine
     from plumbline.adapters.postgres.queue import PostgresQueue
@@ -39,6 +44,9 @@ if TYPE_CHECKING:
     from plumbline.adapters.postgres.statuses import PostgresStatuses
     from plumbline.application.accounts import Accounts
     from plumbline.application.devices import Devices
+    from plumbline.application.issue_command import Commands
+    from plumbline.application.relay_commands import RelayCommands
+    from plumbline.application.send_command import Encode, SendCommands
 
 _T = TypeVar("_T")
 
@@ -118,6 +126,83 @@ def persist() -> Persist:
 
     url = load(Db1Settings).database_url.reveal()
     return Persist(PostgresReadingStore(Database(url, StoreUnavailable)))
+
+
+def send_mqtt_commands() -> "SendCommands":
+    """Wire the function that sends commands to MQTT devices."""
+    from plumbline.application.command_encoding import encode_for_mqtt  # noqa: PLC0415 - see the module's docstring
+
+    settings = load(MqttCommandSettings)
+    return _send_commands(
+        settings.mqtt_command_broker_endpoint or settings.broker_endpoint,
+        settings.broker_ca_file,
+        settings.distributing_queue_url,
+        encode_for_mqtt,
+        "mqtt-command",
+    )
+
+
+def send_lorawan_commands() -> "SendCommands":
+    """Wire the function that sends commands to LoRaWAN devices."""
+    from plumbline.application.command_encoding import encode_for_lorawan  # noqa: PLC0415 - see the module's docstring
+
+    settings = load(LorawanCommandSettings)
+    return _send_commands(
+        settings.lorawan_command_broker_endpoint or settings.broker_endpoint,
+        settings.broker_ca_file,
+        settings.distributing_queue_url,
+        encode_for_lorawan,
+        "lorawan-command",
+    )
+
+
+def _send_commands(
+    broker: Secret, ca_file: str | None, events: Secret, encode: "Encode", name: str
+) -> "SendCommands":
+    from plumbline.adapters.mqtt.publisher import MqttPublisher  # noqa: PLC0415 - see the module's docstring
+    from plumbline.application.send_command import SendCommands  # noqa: PLC0415
+
+    return SendCommands(
+        MqttPublisher(broker.reveal(), ca_file=None if ca_file is None else Path(ca_file)),
+        queue(events, "distributing"),
+        SystemClock(),
+        encode,
+        TOPOLOGY.queue(name).max_receive_count,
+    )
+
+
+@asynccontextmanager
+async def commands(database_url: str) -> AsyncIterator["Commands"]:
+    """Yield the commands of that database, for one event loop."""
+    from plumbline.adapters.postgres.async_database import AsyncDatabase  # noqa: PLC0415 - see the module's docstring
+    from plumbline.adapters.postgres.commands import PostgresCommands  # noqa: PLC0415
+    from plumbline.application.issue_command import Commands  # noqa: PLC0415
+
+    database = AsyncDatabase(database_url, max_connections=1)
+    await database.open()
+    try:
+        yield Commands(PostgresCommands(database), SystemClock())
+    finally:
+        await database.close()
+
+
+def relay_commands(settings: PortalSettings) -> "tuple[RelayCommands, PostgresCommandOutbox]":
+    """Wire the relay of commands, for one thread; the outbox tells when there is something new."""
+    from plumbline.adapters.postgres.command_outbox import PostgresCommandOutbox  # noqa: PLC0415 - see the module's docstring
+    from plumbline.adapters.postgres.database import Database  # noqa: PLC0415
+    from plumbline.application.relay_commands import COMMAND_QUEUES, RelayCommands  # noqa: PLC0415
+
+    url = settings.database_url.reveal()
+    given = {
+        "mqtt-command": settings.mqtt_command_queue_url,
+        "lorawan-command": settings.lorawan_command_queue_url,
+    }
+    queues: dict[str, Queue] = {}
+    for name in COMMAND_QUEUES.values():
+        address = given[name]
+        queues[name] = local_queue(url, name) if address is None else queue(address, name)
+    outbox = PostgresCommandOutbox(Database(url, StoreUnavailable), settings.command_ack_grace_s)
+    return RelayCommands(outbox, queues), outbox
 
 
 def sync() -> Sync:

@@ -6,8 +6,11 @@
     ├── PermanentError            never retried: quarantine or dead-letter queue
     │   ├── InvalidPayload        a device's message cannot be read (carries a Reason)
     │   ├── InvalidMessage        a queue message cannot be read or has an unknown type
+    │   ├── InvalidCommand        nobody can be told that, or not for so long
     │   ├── UnsupportedCommand    the device's codec cannot encode the command
     │   ├── LastAdmin             the portal would be left without an admin
+    │   ├── Conflict              the present state does not allow it
+    │   ├── KeyReused             an idempotency key was used for another request
     │   └── NotFound              the named device, queue or entry does not exist
     ├── TransientError            retried
     │   ├── BrokerUnavailable
@@ -50,12 +53,24 @@ class InvalidMessage(PermanentError):
     """A queue message cannot be read, or its type is unknown."""
 
 
+class InvalidCommand(PermanentError):
+    """Nobody can be told that, or not for so long; the message says what is wrong."""
+
+
 class UnsupportedCommand(PermanentError):
     """The device's codec does not define the command, or not with these parameters."""
 
 
 class LastAdmin(PermanentError):
     """The portal would be left without an admin who may sign in."""
+
+
+class Conflict(PermanentError):
+    """The present state of what is named does not allow it."""
+
+
+class KeyReused(PermanentError):
+    """The caller has used the idempotency key for another request."""
 
 
 class NotFound(PermanentError):
@@ -101,6 +116,7 @@ EXIT_CODES: dict[type[PlumblineError], int] = {
 
 HTTP_STATUS: dict[type[PlumblineError], int] = {
     NotFound: 404,
+    Conflict: 409,
     PermanentError: 422,
     TransientError: 503,
     PlumblineError: 500,

@@ -8,6 +8,7 @@ from typing import Any, Protocol, Self
 from uuid import UUID
 
 from plumbline.domain.account import ApiToken, Role, Scope, User
+from plumbline.domain.command_event import CommandEvent
 from plumbline.domain.delivery import DeliveredReading, Receipt, Refusal
 from plumbline.domain.device import Device
 
@@ -228,6 +229,7 @@ class PersistBatch:
     readings: Sequence[DeliveredReading] = ()
     refusals: Sequence[Refusal] = ()
     receipts: Sequence[Receipt] = ()
+    command_events: Sequence[CommandEvent] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,8 +237,11 @@ class PersistOutcome:
     """What became of a batch.
 
     Attributes:
-        stored, duplicates, conflicts, quarantined: New outcomes of deliveries.
+        stored, duplicates, conflicts, quarantined: New outcomes of deliveries; answers to commands
+            count as readings do.
         repeated: Deliveries that an earlier transaction had already accounted for.
+        answers: Of the stored, how many are answers to commands.
+        command_events: Events of commands that were new, these answers among them.
         rejected: Deliveries the database refuses, with the reason; nothing of them was stored.
     """
 
@@ -245,6 +250,8 @@ class PersistOutcome:
     conflicts: int = 0
     quarantined: int = 0
     repeated: int = 0
+    answers: int = 0
+    command_events: int = 0
     rejected: Mapping[UUID, str] = field(default_factory=dict)
 
 

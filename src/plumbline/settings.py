@@ -10,7 +10,17 @@ from msgspec import Meta
 from plumbline.errors import ConfigurationError
 from plumbline.topology import TOPOLOGY
 
-DEFAULT_TOPICS = "tilt/+/telemetry"
+DEFAULT_TOPICS = (
+    "tilt/+/telemetry,tilt/+/commands/ack"
+    ",application/+/device/+/event/ack,application/+/device/+/event/txack"
+    ",v3/+/devices/+/down/sent,v3/+/devices/+/down/ack"
+    ",v3/+/devices/+/down/nack,v3/+/devices/+/down/failed"
+)
+"""Readings, and answers to commands.
+
+No filter may match what the command functions publish: the broker would take a subscriber for there
+where nobody is.
+"""
 
 
 class Secret:
@@ -36,7 +46,7 @@ class ParsingSettings(msgspec.Struct, frozen=True, kw_only=True):
         Secret, Meta(description="`mqtt://user:password@host:port`, or `mqtts://…`.")
     ]
     mqtt_topic: Annotated[str, Meta(description="Topic filters to drain, separated by commas.")] = (
-        "tilt/+/telemetry"
+        DEFAULT_TOPICS
     )
     broker_ca_file: Annotated[
         str | None, Meta(description="CA of the broker's certificate; the system's where absent.")
@@ -78,6 +88,38 @@ class MaintenanceSettings(msgspec.Struct, frozen=True, kw_only=True):
     database_url: Annotated[Secret, Meta(description="`postgresql://user:password@host/name`.")]
 
 
+_COMMAND_BROKER = "`mqtt://user:password@host:port`, or `mqtts://…`; a user of its own."
+_INSTEAD = "Instead of `BROKER_ENDPOINT`, where several functions share one environment."
+
+
+class MqttCommandSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the function that sends commands to MQTT devices."""
+
+    broker_endpoint: Annotated[Secret, Meta(description=_COMMAND_BROKER)]
+    mqtt_command_broker_endpoint: Annotated[Secret | None, Meta(description=_INSTEAD)] = None
+    broker_ca_file: Annotated[
+        str | None, Meta(description="CA of the broker's certificate; the system's where absent.")
+    ] = None
+    distributing_queue_url: Annotated[
+        Secret,
+        Meta(description="Queue `distributing`: an SQS URL, or `postgresql://…#distributing`."),
+    ]
+
+
+class LorawanCommandSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the function that sends commands to LoRaWAN devices."""
+
+    broker_endpoint: Annotated[Secret, Meta(description=_COMMAND_BROKER)]
+    lorawan_command_broker_endpoint: Annotated[Secret | None, Meta(description=_INSTEAD)] = None
+    broker_ca_file: Annotated[
+        str | None, Meta(description="CA of the broker's certificate; the system's where absent.")
+    ] = None
+    distributing_queue_url: Annotated[
+        Secret,
+        Meta(description="Queue `distributing`: an SQS URL, or `postgresql://…#distributing`."),
+    ]
+
+
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Of a worker process of the local runtime, beside those of its functions."""
 
@@ -104,6 +146,14 @@ class PortalSettings(msgspec.Struct, frozen=True, kw_only=True):
         Secret | None,
         Meta(description="Queue `lorawan-command`; where absent, that of the database."),
     ] = None
+    command_ack_grace_s: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="How long after its end a command that was sent still waits for an answer"
+            " under way, seconds: twice the period of the ingestion.",
+        ),
+    ] = 2.0 * TOPOLOGY.schedule("ingestion").period_s
     portal_rate_limit: Annotated[
         int,
         Meta(
@@ -164,6 +214,8 @@ MODELS: tuple[type[msgspec.Struct], ...] = (
     Db1Settings,
     SyncSettings,
     MaintenanceSettings,
+    MqttCommandSettings,
+    LorawanCommandSettings,
     WorkerSettings,
     PortalSettings,
     PortalServerSettings,

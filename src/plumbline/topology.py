@@ -110,6 +110,8 @@ TOPOLOGY = Topology(
         Function("db1", "plumbline.lambdas.db1.handler", 120, 512),
         Function("sync", "plumbline.lambdas.sync.handler", 120, 512, alone=True),
         Function("maintenance", "plumbline.lambdas.maintenance.handler", 300, 256, alone=True),
+        Function("mqtt_command", "plumbline.lambdas.mqtt_command.handler", 30, 256),
+        Function("lorawan_command", "plumbline.lambdas.lorawan_command.handler", 30, 256),
     ),
     queues=(
         QueueSpec(
@@ -149,6 +151,27 @@ TOPOLOGY = Topology(
             window_s=1,
             max_concurrency=10,
             local_batch_size=1000,
+            local_window_s=0.0,
+            local_concurrency=1,
+        ),
+        # Two is the least that AWS takes; see ADR 0011 for two that share one user at the broker.
+        EventSource(
+            "mqtt-command",
+            "mqtt_command",
+            batch_size=10,
+            window_s=0,
+            max_concurrency=2,
+            local_batch_size=100,
+            local_window_s=0.0,
+            local_concurrency=1,
+        ),
+        EventSource(
+            "lorawan-command",
+            "lorawan_command",
+            batch_size=10,
+            window_s=0,
+            max_concurrency=2,
+            local_batch_size=100,
             local_window_s=0.0,
             local_concurrency=1,
         ),

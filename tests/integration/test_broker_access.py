@@ -10,6 +10,7 @@ from mqtt_device import NOT_AUTHORISED, MqttDevice, Refused
 from plumbline.adapters.mqtt.configuration import (
     COMMAND_USER,
     INGEST_USER,
+    LORAWAN_COMMAND_USER,
     MONITOR_USER,
     SERVICE_USERS,
 )
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
 # Long enough for a message that should not come.
 SILENCE_S = 0.5
 
+SAID_OF_DOWNLINKS = {
+    f"v3/app@tenant/devices/d1/down/{event}"
+    for event in ("queued", "sent", "ack", "nack", "failed")
+}
 TOPICS = {
     "tilt/d1/telemetry",
     "tilt/d1/commands",
@@ -31,6 +36,8 @@ TOPICS = {
     "application/1/device/0102030405060708/command/down",
     "v3/app@tenant/devices/d1/up",
     "v3/app@tenant/devices/d1/down/push",
+    "v3/app@tenant/devices/d1/down/replace",
+    *SAID_OF_DOWNLINKS,
 }
 READS = {
     INGEST_USER: {
@@ -38,18 +45,21 @@ READS = {
         "tilt/d1/commands/ack",
         "application/1/device/0102030405060708/event/up",
         "v3/app@tenant/devices/d1/up",
+        *SAID_OF_DOWNLINKS,
     },
     COMMAND_USER: set[str](),
+    LORAWAN_COMMAND_USER: set[str](),
     MONITOR_USER: set[str](),
     "d1": {"tilt/d1/commands"},
     "d2": set[str](),
 }
 WRITES = {
     INGEST_USER: set[str](),
-    COMMAND_USER: {
-        "tilt/d1/commands",
+    COMMAND_USER: {"tilt/d1/commands"},
+    LORAWAN_COMMAND_USER: {
         "application/1/device/0102030405060708/command/down",
         "v3/app@tenant/devices/d1/down/push",
+        "v3/app@tenant/devices/d1/down/replace",
     },
     MONITOR_USER: set[str](),
     "d1": {"tilt/d1/telemetry", "tilt/d1/commands/ack"},

@@ -4,15 +4,15 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
 
 from e2e.conftest import wait_until
 from plumbline.adapters.postgres.queue import PostgresQueue
+from plumbline.ports import QueueMessage
 from portal_process import Answer, Client, PortalProcess
-from portal_world import add_fleet, open_queue
+from portal_world import LORAWAN, add_fleet, open_queue
 
 _INTERVAL = {"command": "set_interval", "params": {"interval_s": 300}}
 
@@ -54,28 +54,41 @@ def send(
     )
 
 
-def test_commands_reach_the_queue_of_their_protocol_in_order(
+def end(database_url: str, command_id: str) -> None:
+    """Bring a command to its end, as its device's answer would."""
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute(
+            "UPDATE commands SET state = 'acknowledged', acknowledged_at = now(), ended_at = now()"
+            " WHERE command_id = %s",
+            (command_id,),
+        )
+
+
+def receive(queue: PostgresQueue) -> list[QueueMessage]:
+    """Take what is in the queue, waiting for the first."""
+    messages = queue.receive(10, wait_s=20)
+    queue.delete([message.receipt_handle for message in messages])
+    return messages
+
+
+def test_commands_reach_the_queue_of_their_protocol_in_order_each_when_the_last_has_ended(
     client: Client, queue: PostgresQueue, database_url: str
 ) -> None:
     sent = [send(client) for _ in range(5)]
     lorawan = send(client, {"command": "reboot"}, "bridge")
     assert {answer.status for answer in [*sent, lorawan]} == {202}
-    bodies: list[dict[str, Any]] = []
-
-    def receive() -> bool:
-        messages = queue.receive(10)
-        bodies.extend(json.loads(message.body) for message in messages)
-        for message in messages:
-            assert message.group_id == "tower"
-            assert message.deduplication_id == json.loads(message.body)["command_id"]
-        queue.delete([message.receipt_handle for message in messages])
-        return len(bodies) == 5
-
-    wait_until(receive, 20, "five commands in the queue")
-    assert [body["command_id"] for body in bodies] == [a.json()["command_id"] for a in sent]
-    assert bodies[0].keys() == {"command_id", "command", "params", "issued_at", "expires_at"}
+    for answer in sent:
+        (message,) = receive(queue)
+        body = json.loads(message.body)
+        assert body.keys() == {"command_id", "command", "params", "issued_at", "expires_at"}
+        assert body["command_id"] == answer.json()["command_id"] == message.deduplication_id
+        assert message.group_id == "tower"
+        assert queue.depth().visible == 0, "only one of a device is on its way"
+        end(database_url, body["command_id"])
     with open_queue(database_url, "lorawan-command") as other:
-        wait_until(lambda: other.depth().visible == 1, 20, "the LoRaWAN command")
+        (message,) = receive(other)
+    assert message.attributes["dev_eui"] == LORAWAN.dev_eui
+    assert message.attributes["sensor_model"] == LORAWAN.sensor_model
     found = client.get("/api/v1/devices/tower/commands?limit=2").json()
     assert [one["command_id"] for one in found["items"]] == [
         answer.json()["command_id"] for answer in (sent[4], sent[3])
@@ -85,7 +98,7 @@ def test_commands_reach_the_queue_of_their_protocol_in_order(
     assert len(rest["items"]) == 3
     location = sent[0].header("location")
     assert location is not None
-    assert client.get(location).json()["state"] == "queued"
+    assert client.get(location).json()["state"] == "acknowledged"
 
 
 def test_a_repeated_key_gives_the_same_command(client: Client, database_url: str) -> None:
@@ -106,21 +119,24 @@ def test_a_repeated_key_gives_the_same_command(client: Client, database_url: str
 
 
 def test_a_command_is_taken_back_only_while_nobody_can_have_it(
-    client: Client, queue: PostgresQueue
+    client: Client, queue: PostgresQueue, database_url: str
 ) -> None:
-    first, second = (send(client).json()["command_id"] for _ in range(2))
-    wait_until(lambda: queue.depth().visible == 2, 20, "two commands in the queue")
-    taken = client.request("POST", f"/api/v1/commands/{second}/cancel")
-    assert (taken.status, taken.json()["state"]) == (200, "cancelled")
-    assert taken.json()["cancelled_at"] is not None
-    (message,) = queue.receive(10)
-    assert json.loads(message.body)["command_id"] == first
-    late = client.request("POST", f"/api/v1/commands/{first}/cancel")
+    first, second, third = (send(client).json()["command_id"] for _ in range(3))
+    wait_until(lambda: queue.depth().visible == 1, 20, "the first command in the queue")
+    for command_id in (third, first):  # one that waits, one that is queued and not received yet
+        taken = client.request("POST", f"/api/v1/commands/{command_id}/cancel")
+        assert (taken.status, taken.json()["state"]) == (200, "cancelled")
+        assert taken.json()["cancelled_at"] == taken.json()["ended_at"] is not None
+    (message,) = queue.receive(10, wait_s=20)
+    assert json.loads(message.body)["command_id"] == second, "its turn came with the cancellation"
+    late = client.request("POST", f"/api/v1/commands/{second}/cancel")
     assert (late.status, late.json()["type"]) == (409, "urn:plumbline:problem:conflict")
     queue.change_visibility([message.receipt_handle], 0)
-    again = client.request("POST", f"/api/v1/commands/{first}/cancel")
+    again = client.request("POST", f"/api/v1/commands/{second}/cancel")
     assert again.status == 409, "a handler may have published it"
-    assert client.request("POST", f"/api/v1/commands/{second}/cancel").status == 409
+    assert client.request("POST", f"/api/v1/commands/{first}/cancel").status == 409
+    end(database_url, second)
+    assert queue.depth().in_flight + queue.depth().visible == 1, "nothing more comes"
 
 
 def test_what_waits_is_relayed_after_a_restart(
@@ -130,7 +146,7 @@ def test_what_waits_is_relayed_after_a_restart(
     command_id = send(client).json()["command_id"]
     wait_until(lambda: queue.depth().visible == 1, 20, "the command in the queue")
     with psycopg.connect(database_url, autocommit=True) as connection:
-        connection.execute("UPDATE commands SET relayed_at = NULL")
+        connection.execute("UPDATE commands SET relayed_at = NULL, attempts = 0")
         row = ("SELECT relayed_at IS NOT NULL FROM commands WHERE command_id = %s", (command_id,))
 
         def relayed() -> bool:
@@ -185,6 +201,13 @@ def test_what_is_no_command_is_refused(client: Client, database_url: str) -> Non
         assert answer.status == 422, (raw[:30], answer)
     assert client.request("POST", path, body=b"{}").status == 415
     assert send(client, key="a b").status == 422
+    for body in ({"command": "identify"}, {"command": "reboot", "expires_in_s": 60}):
+        answer = send(client, body, "bridge")
+        assert answer.status == 422, (body, answer)
+    assert (
+        "milesight-em310-tilt has no command identify"
+        in send(client, {"command": "identify"}, "bridge").json()["detail"]
+    )
     assert send(client, device="nobody").status == 404
     assert send(client, device="-wall").status == 404, "it reports, but is not registered"
     with psycopg.connect(database_url, autocommit=True) as connection:

@@ -12,11 +12,13 @@ from plumbline.adapters.postgres.database import Database
 from plumbline.adapters.postgres.queue import PostgresQueue, declare_queues
 from plumbline.codecs.queue_message import (
     decode,
+    encode_command_event,
     encode_delivered,
     encode_receipt,
     encode_refusal,
     forward,
 )
+from plumbline.domain.command_event import CommandEvent
 from plumbline.domain.delivery import Receipt, Refusal
 from plumbline.domain.ledger import Balance
 from plumbline.errors import QueueUnavailable
@@ -76,6 +78,8 @@ def encoded(delivery: Delivery) -> list[OutgoingMessage]:
         # As if it had been cut already.
         (message,) = encode_refusal(delivery)
         return [message]
+    if isinstance(delivery, CommandEvent):
+        return [encode_command_event(delivery)]
     return [encode_delivered(delivery)]
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from fake_broker import RECEIVED_AT, FakeBroker, ScriptedQueue, queue_messages
 from plumbline.application.parse import Parse
 from plumbline.codecs.queue_message import decode
+from plumbline.domain.command_event import CommandEvent
 from plumbline.domain.delivery import DeliveredReading, Receipt, Refusal
 from plumbline.domain.reading import format_time
 from plumbline.domain.reason import Reason
@@ -54,7 +55,7 @@ def publish(broker: FakeBroker, device: str, sequence: int, status: str = "norma
     broker.publish(f"tilt/{device}/telemetry", payload(sequence, status))
 
 
-def contents(queue: ScriptedQueue) -> list[DeliveredReading | Refusal | Receipt]:
+def contents(queue: ScriptedQueue) -> list[DeliveredReading | Refusal | Receipt | CommandEvent]:
     return [decode(message) for message in queue_messages(queue.sent)]
 
 

@@ -13,9 +13,10 @@ from click.testing import CliRunner
 
 from plumbline.cli.decode import decode as decode_command
 from plumbline.codecs.sensors import registry
-from plumbline.codecs.sensors.registry import codec_for, decode, models
+from plumbline.codecs.sensors.codec import Downlink
+from plumbline.codecs.sensors.registry import codec_for, decode, encode, models
 from plumbline.domain.reason import Reason
-from plumbline.errors import InvalidPayload
+from plumbline.errors import InvalidPayload, UnsupportedCommand
 
 HOW_TO = Path(__file__).parents[2] / "docs/how-to/add-a-sensor-codec.md"
 
@@ -64,6 +65,16 @@ def codec_source(model: str, decode_body: str) -> str:
         "    def decode(self, payload, f_port):\n"
         f"        {decode_body}\n"
         "CODEC = Codec()\n"
+    )
+
+
+def encoder_source(encode_body: str) -> str:
+    return (
+        "from plumbline.codecs.sensors.codec import Downlink\n"
+        + codec_source("acme-level", "pass")
+        + "def encode(command, params):\n"
+        f"    {encode_body}\n"
+        "CODEC.encode = encode\n"
     )
 
 
@@ -167,3 +178,36 @@ def test_the_example_of_the_how_to_page_works(site: Site) -> None:
         r"\$ plumbline decode (.*?)\n(.*?)```", HOW_TO.read_text(), re.DOTALL
     )
     assert CliRunner().invoke(decode_command, shlex.split(command)).output == shown
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ("raise ZeroDivisionError", "the codec of acme-level failed: ZeroDivisionError"),
+        ("return None", "has made no downlink"),
+        ("return b'bytes'", "has made no downlink"),
+        ("return Downlink(0, b'1')", "has made no downlink"),
+        ("return Downlink(224, b'1')", "has made no downlink"),
+        ("return Downlink(True, b'1')", "has made no downlink"),
+        ("return Downlink(85, b'')", "has made no downlink"),
+        ("return Downlink(85, b'x' * 243)", "has made no downlink"),
+        ("return Downlink(85, 'text')", "has made no downlink"),
+    ],
+)
+def test_a_codec_that_makes_no_downlink_fails_the_command_alone(
+    site: Site, body: str, says: str
+) -> None:
+    site.install("acme-codecs", {"acme-level": "acme:CODEC"}, {"acme.py": encoder_source(body)})
+    with pytest.raises(UnsupportedCommand, match=says):
+        encode("acme-level", "reboot", {})
+
+
+def test_a_package_adds_a_command(site: Site) -> None:
+    source = encoder_source("return Downlink(85, command.encode())")
+    site.install("acme-codecs", {"acme-level": "acme:CODEC"}, {"acme.py": source})
+    assert encode("acme-level", "reboot", {}) == Downlink(85, b"reboot")
+
+
+def test_a_command_to_an_unknown_model_is_refused() -> None:
+    with pytest.raises(UnsupportedCommand, match="acme-unknown"):
+        encode("acme-unknown", "reboot", {})

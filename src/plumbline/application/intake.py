@@ -5,13 +5,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from plumbline.application.ordering import PendingItem, alarms_first
+from plumbline.application.ordering import ItemKind, PendingItem, alarms_first
+from plumbline.codecs.command_answer import decode_answer, is_answer_topic
 from plumbline.codecs.queue_message import (
+    encode_command_event,
     encode_delivered,
     encode_receipt,
     encode_refusal,
 )
 from plumbline.codecs.telemetry import decode_message, device_of_topic
+from plumbline.domain.command_event import Arrival, CommandAnswer, CommandEvent
 from plumbline.domain.delivery import (
     DeliveredReading,
     Receipt,
@@ -30,12 +33,13 @@ class Accepted:
 
     Attributes:
         held: Indexes of the messages that the queue did not accept, or not whole.
-        readings, refusals: Items in the batch.
+        readings, refusals, answers: Items in the batch.
     """
 
     held: frozenset[int]
     readings: int
     refusals: int
+    answers: int
 
 
 class Intake:
@@ -76,8 +80,13 @@ class Intake:
                 accepted[item.device_id] += 1
         receipt = Receipt(batch_id, now, len(messages) - len(held), dict(accepted))
         _require_accepted(self._queue.send([encode_receipt(receipt)]))
-        readings = sum(item.is_reading for item in items)
-        return Accepted(frozenset(held), readings, len(items) - readings)
+        kinds = Counter(item.kind for item in items)
+        return Accepted(
+            frozenset(held),
+            kinds[ItemKind.READING],
+            kinds[ItemKind.REFUSAL],
+            kinds[ItemKind.ANSWER],
+        )
 
 
 def _require_accepted(failures: Sequence[SendFailure]) -> None:
@@ -100,9 +109,17 @@ def _items(
 
 def _results(
     message: BrokerMessage,
-) -> Iterator[tuple[int | None, Reading | InvalidPayload]]:
-    """Yield each element of the message with its position in an array, or None without one."""
+) -> Iterator[tuple[int | None, Reading | CommandAnswer | InvalidPayload]]:
+    """Yield each element of the message with its position in an array, or None without one.
+
+    A message that says nothing to us has no element; it is acknowledged, and no more.
+    """
     try:
+        if is_answer_topic(message.topic):
+            answer = decode_answer(message.topic, message.payload)
+            if answer is not None:
+                yield None, answer
+            return
         results = decode_message(message.topic, message.payload, message.received_at)
     except InvalidPayload as error:
         yield None, error
@@ -118,15 +135,24 @@ def _item(
     message: BrokerMessage,
     identity: UUID,
     position: int | None,
-    result: Reading | InvalidPayload,
+    result: Reading | CommandAnswer | InvalidPayload,
 ) -> PendingItem:
     device_id = device_of_topic(message.topic)
+    if isinstance(result, CommandAnswer):
+        event = _event(message, identity, device_id, result)
+        return PendingItem(
+            source,
+            device_id,
+            kind=ItemKind.ANSWER,
+            alarm=False,
+            messages=[encode_command_event(event)],
+        )
     if isinstance(result, Reading):
         delivered = DeliveredReading(result, identity, message.received_at)
         return PendingItem(
             source,
             device_id,
-            is_reading=True,
+            kind=ItemKind.READING,
             alarm=result.status is Status.ALARM,
             messages=[encode_delivered(delivered)],
         )
@@ -141,5 +167,26 @@ def _item(
         item=position,
     )
     return PendingItem(
-        source, device_id, is_reading=False, alarm=False, messages=list(encode_refusal(refusal))
+        source,
+        device_id,
+        kind=ItemKind.REFUSAL,
+        alarm=False,
+        messages=list(encode_refusal(refusal)),
+    )
+
+
+def _event(
+    message: BrokerMessage, identity: UUID, device_id: str, answer: CommandAnswer
+) -> CommandEvent:
+    # What a network server's clock says, but never later than we had it.
+    occurred_at = min(answer.occurred_at or message.received_at, message.received_at)
+    return CommandEvent(
+        answer.command_id,
+        device_id,
+        answer.kind,
+        occurred_at,
+        detail=answer.detail,
+        arrival=Arrival(
+            identity, message.topic, message.payload, message.received_at, answer.sender
+        ),
     )

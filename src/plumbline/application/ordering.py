@@ -2,8 +2,18 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from plumbline.ports import OutgoingMessage
+
+
+class ItemKind(Enum):
+    """What a delivery has become."""
+
+    READING = auto()
+    REFUSAL = auto()
+    ANSWER = auto()
+    """To a command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,14 +23,14 @@ class PendingItem:
     Attributes:
         source: Index of the broker message it came from.
         device_id: From the topic.
-        is_reading: Otherwise a refused message.
+        kind: What it has become.
         alarm: Whether it must go ahead of devices without an alarm.
         messages: What is sent for it; several for a large refused message.
     """
 
     source: int
     device_id: str
-    is_reading: bool
+    kind: ItemKind
     alarm: bool
     messages: Sequence[OutgoingMessage]
 

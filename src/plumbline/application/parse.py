@@ -15,7 +15,7 @@ class ParseReport:
 
     Attributes:
         messages: MQTT messages taken from the broker.
-        readings, refusals: Items of these messages.
+        readings, refusals, answers: Items of these messages.
         held: MQTT messages that the queue did not accept; they stay with the broker.
         batches: Batches sent.
         sessions_created: Broker tasks that did not know our session: what they had queued for
@@ -26,6 +26,7 @@ class ParseReport:
     messages: int = 0
     readings: int = 0
     refusals: int = 0
+    answers: int = 0
     held: int = 0
     batches: int = 0
     sessions_created: int = 0
@@ -36,6 +37,7 @@ class ParseReport:
         self.messages += messages
         self.readings += accepted.readings
         self.refusals += accepted.refusals
+        self.answers += accepted.answers
         self.held += len(accepted.held)
         self.batches += 1
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from plumbline.codecs.queue_message import decode
+from plumbline.domain.command_event import CommandEvent
 from plumbline.domain.delivery import DeliveredReading, Receipt, Refusal
 from plumbline.errors import InvalidMessage
 from plumbline.ports import PersistBatch, PersistOutcome, QueueMessage, ReadingStore
@@ -40,6 +41,7 @@ class Persist:
         readings: list[DeliveredReading] = []
         refusals: list[Refusal] = []
         receipts: list[Receipt] = []
+        events: list[CommandEvent] = []
         for message in messages:
             try:
                 content = decode(message)
@@ -52,9 +54,11 @@ class Persist:
             owners[content.delivery_id] = message.message_id
             if isinstance(content, Refusal):
                 refusals.append(content)
+            elif isinstance(content, CommandEvent):
+                events.append(content)
             else:
                 readings.append(content)
-        outcome = self._store.persist(PersistBatch(readings, refusals, receipts))
+        outcome = self._store.persist(PersistBatch(readings, refusals, receipts, events))
         for delivery, reason in outcome.rejected.items():
             failed[owners[delivery]] = reason
         return PersistReport(outcome, failed)

@@ -28,12 +28,14 @@ class ReplayReport:
     Attributes:
         readings: Entries that became readings.
         refused: Entries that were refused again, as new entries.
+        answers: Entries that became answers to commands.
         skipped: Entries that were replayed before, or whose bytes are not complete.
     """
 
     readings: int
     refused: int
     skipped: int
+    answers: int = 0
 
 
 class Replay:
@@ -65,4 +67,5 @@ class Replay:
             if accepted.held:
                 msg = f"the queue did not accept {len(accepted.held)} of {len(taken)} messages"
                 raise QueueUnavailable(msg)
-        return ReplayReport(accepted.readings, accepted.refusals, len(set(entry_ids)) - len(taken))
+        skipped = len(set(entry_ids)) - len(taken)
+        return ReplayReport(accepted.readings, accepted.refusals, skipped, accepted.answers)

@@ -18,6 +18,7 @@ _COMMANDS = {
     "ledger": ("plumbline.cli.ledger", "ledger"),
     "decode": ("plumbline.cli.decode", "decode"),
     "device": ("plumbline.cli.device", "device"),
+    "command": ("plumbline.cli.command", "command"),
     "quarantine": ("plumbline.cli.quarantine", "quarantine"),
     "dlq": ("plumbline.cli.dlq", "dlq"),
     "user": ("plumbline.cli.accounts", "user"),

@@ -9,7 +9,7 @@ from plumbline.cli.duration import Duration
 from plumbline.cli.output import message
 from plumbline.cli.system import data_dir_option
 from plumbline.local.endpoints import Endpoints
-from plumbline.local.up import UpOptions, run
+from plumbline.local.up import UpOptions, missing_command_settings, run
 
 _PORT = click.IntRange(1, 65_535)
 
@@ -66,6 +66,8 @@ _PORT = click.IntRange(1, 65_535)
 def up(**given: Any) -> None:  # noqa: ANN401 - one argument an option
     """Run the whole system until Ctrl-C or SIGTERM, in the foreground."""
     options = UpOptions(**given)
+    if missing := missing_command_settings(options):
+        message(f"commands are kept, not sent, without {' and '.join(missing)}")
     run(options, lambda endpoints: _announce(options.data_dir, endpoints))
 
 

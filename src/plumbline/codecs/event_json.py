@@ -5,6 +5,7 @@ import binascii
 import re
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from plumbline.codecs.strict_json import AmbiguousObject, parse, parse_time
 from plumbline.domain.reason import Reason
@@ -14,6 +15,7 @@ MAX_EVENT_BYTES = 65_536
 """An event of twenty gateways with a decoded object is a quarter of it."""
 
 _EUI = re.compile(r"[0-9A-Fa-f]{16}", re.ASCII)
+_LINE_LENGTH = 300
 
 
 def parse_event(payload: bytes) -> dict[str, Any]:
@@ -23,13 +25,18 @@ def parse_event(payload: bytes) -> dict[str, Any]:
         InvalidPayload: Empty, larger than MAX_EVENT_BYTES, not UTF-8, not strict JSON, no object.
     """
     event = parse(payload, MAX_EVENT_BYTES)
-    _require_unambiguous(event)
+    require_unambiguous(event)
     if type(event) is not dict:
         raise InvalidPayload(Reason.NOT_AN_OBJECT, type(event).__name__)
     return event
 
 
-def _require_unambiguous(document: Any) -> None:  # noqa: ANN401 - any JSON
+def require_unambiguous(document: Any) -> None:  # noqa: ANN401 - any JSON
+    """Refuse objects in which a key stands twice, however deep.
+
+    Raises:
+        InvalidPayload: There is one.
+    """
     pending = [document]
     while pending:
         value = pending.pop()
@@ -107,6 +114,34 @@ def eui(parent: dict[str, Any], name: str) -> str:
     if not _EUI.fullmatch(value):
         raise InvalidPayload(Reason.INVALID_FIELD, f"{name}: 16 hexadecimal digits")
     return value.lower()
+
+
+def uuid(parent: dict[str, Any], name: str) -> UUID | None:
+    """Return a UUID in its usual form; None where it is absent or empty.
+
+    Raises:
+        InvalidPayload: It is something else.
+    """
+    value = text(parent, name)
+    if not value:
+        return None
+    try:
+        found = UUID(value)
+    except ValueError:
+        found = None
+    if found is None or str(found) != value.lower():
+        raise InvalidPayload(Reason.INVALID_FIELD, f"{name}: a UUID")
+    return found
+
+
+def line(parent: dict[str, Any], name: str) -> str:
+    """Return a text for people on one line, cut to 300 characters; empty where it is absent.
+
+    Raises:
+        InvalidPayload: It is something else, or PostgreSQL cannot store it.
+    """
+    value = text(parent, name)[:_LINE_LENGTH]
+    return "".join(char if char.isprintable() else " " for char in value)
 
 
 def counter(parent: dict[str, Any], name: str, maximum: int) -> int:

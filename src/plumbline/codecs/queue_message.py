@@ -1,11 +1,11 @@
-"""What travels on the two reading queues.
+"""What travels on the two queues of the pipeline.
 
 The body of a reading is the document's JSON and nothing else; what Plumbline needs beside it goes
 into message attributes:
 
 ============== ============================================================================
-``type``       ``reading`` (also where absent), ``refusal``, ``receipt``
-``delivery``   delivery id (readings); absent for messages that did not come from a broker
+``type``       ``reading`` (also where absent), ``refusal``, ``receipt``, ``command_event``
+``delivery``   delivery id; absent for what did not come from a broker
 ``received_at`` RFC 3339, when the broker handed the message over (readings)
 ============== ============================================================================
 """
@@ -17,7 +17,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import NAMESPACE_OID, UUID, uuid5
 
+from plumbline.codecs import command_event_json
 from plumbline.codecs.reading_json import decode_reading, encode_reading
+from plumbline.domain.command_event import CommandEvent
 from plumbline.domain.delivery import (
     UNATTRIBUTED,
     DeliveredReading,
@@ -33,7 +35,8 @@ from plumbline.ports import OutgoingMessage, QueueMessage
 READING = "reading"
 REFUSAL = "refusal"
 RECEIPT = "receipt"
-TYPES = frozenset({READING, REFUSAL, RECEIPT})
+COMMAND_EVENT = "command_event"
+TYPES = frozenset({READING, REFUSAL, RECEIPT, COMMAND_EVENT})
 
 TYPE_ATTRIBUTE = "type"
 DELIVERY_ATTRIBUTE = "delivery"
@@ -108,7 +111,29 @@ def encode_receipt(receipt: Receipt) -> OutgoingMessage:
     )
 
 
-def decode(message: QueueMessage) -> DeliveredReading | Refusal | Receipt:
+def encode_command_event(event: CommandEvent) -> OutgoingMessage:
+    """Make the queue message of an event; its group is the device."""
+    attributes = {TYPE_ATTRIBUTE: COMMAND_EVENT}
+    if event.arrival is not None:
+        attributes[DELIVERY_ATTRIBUTE] = str(event.arrival.delivery_id)
+    return OutgoingMessage(
+        body=command_event_json.encode(event),
+        attributes=attributes,
+        group_id=event.device_id or _group_of_sender(event),
+        deduplication_id=event.event_id,
+    )
+
+
+def is_accounted(message: QueueMessage) -> bool:
+    """Tell whether the message, readable or not, is a delivery or tells of some."""
+    handlers_word = (
+        message.attributes.get(TYPE_ATTRIBUTE) == COMMAND_EVENT
+        and DELIVERY_ATTRIBUTE not in message.attributes
+    )
+    return not handlers_word
+
+
+def decode(message: QueueMessage) -> DeliveredReading | Refusal | Receipt | CommandEvent:
     """Decode a queue message of any of our types.
 
     A reading without a ``delivery`` attribute was not sent by the parsing function; it gets an
@@ -125,6 +150,8 @@ def decode(message: QueueMessage) -> DeliveredReading | Refusal | Receipt:
                 delivery_id=delivery_of(message),
                 received_at=_received_at(message),
             )
+        if kind == COMMAND_EVENT:
+            return command_event_json.decode(message.body)
         members = json.loads(message.body)
         return _refusal(members) if kind == REFUSAL else _receipt(members)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -168,6 +195,13 @@ def forward(message: QueueMessage) -> OutgoingMessage:
         attributes.setdefault(DELIVERY_ATTRIBUTE, str(delivery_of(message)))
         attributes.setdefault(RECEIVED_AT_ATTRIBUTE, format_time(message.sent_at))
     return OutgoingMessage(body=message.body, attributes=attributes)
+
+
+def _group_of_sender(event: CommandEvent) -> str:
+    sender = None if event.arrival is None else event.arrival.sender
+    if sender is None:
+        return _UNATTRIBUTED_GROUP
+    return sender.dev_eui or f"${sender.network_device_id}"
 
 
 def _received_at(message: QueueMessage) -> datetime:

@@ -36,3 +36,5 @@ class Reason(StrEnum):
     """A good frame that holds no angle: start-up, configuration, battery, or not at rest."""
     CODEC_FAILED = "codec_failed"
     """The sensor codec itself is at fault."""
+    UNKNOWN_COMMAND = "unknown_command"
+    """An answer to no command of ours, or to one of another device."""

@@ -24,10 +24,11 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa:
     report = _use_case().run(messages_of(event))
     outcome = report.outcome
     counts = {
-        "ReadingsStored": outcome.stored,
+        "ReadingsStored": outcome.stored - outcome.answers,
         "ReadingsDuplicate": outcome.duplicates,
         "ReadingsConflicting": outcome.conflicts,
         "MessagesQuarantined": outcome.quarantined,
+        "CommandEvents": outcome.command_events,
         "MessagesFailed": len(report.failed),
     }
     for name, count in counts.items():
@@ -39,6 +40,7 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa:
         conflicts=outcome.conflicts,
         quarantined=outcome.quarantined,
         repeated=outcome.repeated,
+        command_events=outcome.command_events,
         failed=len(report.failed),
     )
     if report.failed:

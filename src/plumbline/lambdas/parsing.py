@@ -25,6 +25,7 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa:
     _metrics.add_metric("MessagesReceived", MetricUnit.Count, report.messages)
     _metrics.add_metric("ReadingsParsed", MetricUnit.Count, report.readings)
     _metrics.add_metric("MessagesRefused", MetricUnit.Count, report.refusals)
+    _metrics.add_metric("CommandAnswers", MetricUnit.Count, report.answers)
     _metrics.add_metric("MessagesHeld", MetricUnit.Count, report.held)
     _metrics.add_metric("SessionsCreated", MetricUnit.Count, report.sessions_created)
     if report.sessions_created:
@@ -35,6 +36,7 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa:
             messages=report.messages,
             readings=report.readings,
             refusals=report.refusals,
+            answers=report.answers,
             held=report.held,
             batches=report.batches,
             drained=report.drained,

@@ -7,7 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from plumbline.adapters.mqtt.configuration import INGEST_USER, BrokerOptions
+from plumbline.adapters.mqtt.configuration import (
+    COMMAND_USER,
+    INGEST_USER,
+    LORAWAN_COMMAND_USER,
+    BrokerOptions,
+)
 from plumbline.errors import ConfigurationError
 from plumbline.local.data_dir import locked_data_dir
 from plumbline.local.endpoints import Endpoints, write_endpoints
@@ -21,7 +26,13 @@ from plumbline.local.servers.process import ManagedProcess, ProcessSpec, WorkerP
 from plumbline.local.servers.redis import RedisServer
 from plumbline.local.servers.tls_files import ensure_tls_files
 from plumbline.local.supervisor import Supervisor
-from plumbline.local.workers import WORKERS, worker_argv, worker_environment
+from plumbline.local.workers import (
+    COMMAND_FUNCTIONS,
+    WORKERS,
+    broker_setting,
+    worker_argv,
+    worker_environment,
+)
 
 _DEMO_DEVICES = 20
 _MQTT_PORT, _MQTTS_PORT, _PORTAL_PORT = 1883, 8883, 8080
@@ -58,6 +69,17 @@ class UpOptions:
     broker_url: str | None = None
     database_url: str | None = None
     redis_url: str | None = None
+
+
+def missing_command_settings(options: UpOptions) -> list[str]:
+    """Return the settings without which commands are kept but not sent.
+
+    Of a broker elsewhere, whoever starts the system must say with whose credentials to send.
+    """
+    if options.broker_url is None:
+        return []
+    settings = [broker_setting(name) for name in COMMAND_FUNCTIONS]
+    return [setting for setting in settings if not os.environ.get(setting)]
 
 
 def run(options: UpOptions, announce: Callable[[Endpoints], None]) -> None:
@@ -108,6 +130,9 @@ class _System:
             self._servers.append(redis)
             redis_url = redis.url
         ingest_url = options.broker_url
+        self._command_urls = {
+            name: url for name in COMMAND_FUNCTIONS if (url := os.environ.get(broker_setting(name)))
+        }
         if ingest_url is None:
             mosquitto = MosquittoServer(
                 data_dir,
@@ -121,6 +146,10 @@ class _System:
             )
             self._servers.append(mosquitto)
             ingest_url = mosquitto.user_url(INGEST_USER)
+            self._command_urls = {
+                "mqtt_command": mosquitto.user_url(COMMAND_USER),
+                "lorawan_command": mosquitto.user_url(LORAWAN_COMMAND_USER),
+            }
             mqtt_url, mqtts_url = mosquitto.plain_url, mosquitto.tls_url
         else:
             mqtt_url = mqtts_url = _without_user(ingest_url)
@@ -129,6 +158,7 @@ class _System:
             database_url=database_url,
             redis_url=redis_url,
             broker_url=ingest_url,
+            command_broker_urls=self._command_urls,
             ingest_every_s=options.ingest_every_s,
             sync_every_s=options.sync_every_s,
         )
@@ -179,10 +209,11 @@ class _System:
         return steps
 
     def _workers(self) -> list[ManagedProcess]:
+        silent = set(COMMAND_FUNCTIONS) - self._command_urls.keys()
         return [
             self._process(
                 name,
-                worker_argv(name),
+                worker_argv(name, without=silent),
                 requires=["prepare-broker"],
                 ready=self._have_run(functions),
             )

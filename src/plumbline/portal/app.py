@@ -5,6 +5,7 @@ import contextlib
 import gc
 from collections.abc import AsyncIterator
 
+from starlette.concurrency import run_in_threadpool
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from plumbline import bootstrap
@@ -13,6 +14,7 @@ from plumbline.adapters.clock import SystemClock
 from plumbline.adapters.postgres.async_database import AsyncDatabase
 from plumbline.adapters.postgres.commands import PostgresCommands
 from plumbline.adapters.redis_multiplexed import MultiplexedRedis
+from plumbline.application.issue_command import Commands
 from plumbline.portal.access_log import AccessLog
 from plumbline.portal.cached_status import CachedStatus
 from plumbline.portal.credentials import CredentialStore
@@ -21,14 +23,13 @@ from plumbline.portal.guard import Guard
 from plumbline.portal.ledger_reader import LedgerReader
 from plumbline.portal.logs import log_as_json
 from plumbline.portal.rate_limit import RateLimit
-from plumbline.portal.relay import COMMAND_QUEUES, CommandRelay
+from plumbline.portal.relay import RelayThread
 from plumbline.portal.request_head import HeadReader
 from plumbline.portal.routes import ROUTES
 from plumbline.portal.safety import Safety
 from plumbline.portal.services import SCOPE_KEY, Services
 from plumbline.portal.sign_in import SignIn
 from plumbline.portal.status_cache import StatusReader
-from plumbline.ports import Queue
 from plumbline.settings import PortalSettings, load
 
 # Of one process; each has a connection and a thread for as long as its reader takes.
@@ -80,13 +81,12 @@ class Portal:
     async def _running(self) -> AsyncIterator[None]:
         await self._services.database.open()
         _spare_collector()
-        relay = asyncio.create_task(self._services.relay.run())
+        relay = RelayThread(self._settings)
+        relay.start()
         try:
             yield
         finally:
-            relay.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await relay
+            await run_in_threadpool(relay.stop)
             self._log.write()
             await self._services.redis.close()
             await self._services.database.close()
@@ -124,25 +124,7 @@ def _services(settings: PortalSettings) -> Services:
         sign_in=SignIn(database, credentials, Argon2Hasher()),
         guard=Guard(credentials, settings.portal_public_origin),
         statuses=StatusReader(database, redis, clock),
-        commands=PostgresCommands(database),
-        relay=CommandRelay(database, _command_queues(settings).__getitem__),
+        commands=Commands(PostgresCommands(database), clock),
         ledger=LedgerReader(database, bootstrap.ledger(url)),
         exports=asyncio.Semaphore(_EXPORTS_AT_ONCE),
     )
-
-
-def _command_queues(settings: PortalSettings) -> dict[str, Queue]:
-    """Return the queues by name; the relay uses them from one thread at a time."""
-    urls = {
-        "mqtt-command": settings.mqtt_command_queue_url,
-        "lorawan-command": settings.lorawan_command_queue_url,
-    }
-    queues: dict[str, Queue] = {}
-    for name in COMMAND_QUEUES.values():
-        given = urls[name]
-        queues[name] = (
-            bootstrap.local_queue(settings.database_url.reveal(), name)
-            if given is None
-            else bootstrap.queue(given, name)
-        )
-    return queues

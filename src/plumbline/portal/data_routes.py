@@ -312,8 +312,9 @@ DATA_ROUTES = (
             summary="Send a command",
             description="Accepted means stored: it will be sent whatever stops, until it expires."
             " What became of it, `GET /api/v1/commands/{command_id}` says. Commands of one device"
-            " are sent in the order in which they were accepted. A repetition with the same"
-            " `Idempotency-Key` gives the same command and sends nothing again.",
+            " are sent in the order in which they were accepted, each when the one before is at its"
+            " end. A repetition with the same `Idempotency-Key` gives the same command and sends"
+            " nothing again.",
             success=(
                 Success(
                     202,
@@ -367,7 +368,8 @@ DATA_ROUTES = (
             operation_id="cancel_command",
             tag="commands",
             summary="Take a command back",
-            description="While it is `queued` and nobody can have it; 409 where it is too late.",
+            description="While it is `queued` and nobody can have it, as all of a device's commands"
+            " are but the first; 409 where it is too late.",
             success=(Success(200, "Taken back", ref("Command")),),
             parameters=(_COMMAND,),
             problems=(Kind.INVALID, Kind.NOT_FOUND, Kind.CONFLICT),

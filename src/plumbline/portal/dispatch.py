@@ -17,6 +17,7 @@ _log = logging.getLogger(__name__)
 
 _KIND_OF_STATUS = {
     404: Kind.NOT_FOUND,
+    409: Kind.CONFLICT,
     422: Kind.INVALID,
     500: Kind.INTERNAL,
     503: Kind.UNAVAILABLE,

@@ -1,96 +1,68 @@
-"""Puts stored commands into the queue of their protocol, in the order of their storing.
+"""The thread that relays commands; one in every worker process, and they take turns.
 
-Every worker process has one; they take turns. The request that stored a command wakes its own, and
-each looks by itself now and then, so that a command stored just before a crash goes on its way.
+Each hears from the database when a command was added or is at its end, wherever that was done, and
+each looks by itself now and then.
 """
 
-import asyncio
-import contextlib
 import logging
-from collections.abc import Callable, Mapping
+import threading
+import time
 
-from starlette.concurrency import run_in_threadpool
-
-from plumbline.adapters.postgres.async_database import AsyncDatabase
-from plumbline.adapters.postgres.commands import Relaying, Unrelayed
-from plumbline.codecs.command_json import encode
+from plumbline import bootstrap
 from plumbline.errors import PlumblineError
-from plumbline.ports import OutgoingMessage, Queue
+from plumbline.settings import PortalSettings
 
 _log = logging.getLogger(__name__)
+
 _LOOK_EVERY_S = 5.0
 _AFTER_FAILURE_S = 1.0
+# How soon a stop is seen.
+_SLICE_S = 0.5
+# Not sooner again for what another transaction has in hand.
+_SHORTEST_WAIT_S = 0.05
 
-COMMAND_QUEUES: Mapping[str, str] = {"mqtt": "mqtt-command", "lorawan": "lorawan-command"}
-"""The queue of each protocol."""
 
-
-class CommandRelay:
+class RelayThread(threading.Thread):
     """The relay of one process.
 
     Args:
-        database: With the commands.
-        queue: Returns the queue of a name, for the calling thread.
+        settings: Of the portal.
     """
 
-    def __init__(self, database: AsyncDatabase, queue: Callable[[str], Queue]) -> None:
-        self._database = database
-        self._queue = queue
-        self._woken = asyncio.Event()
+    def __init__(self, settings: PortalSettings) -> None:
+        super().__init__(name="command-relay", daemon=True)
+        self._relay, self._outbox = bootstrap.relay_commands(settings)
+        self._stop_requested = threading.Event()
 
-    def wake(self) -> None:
-        """Look soon."""
-        self._woken.set()
-
-    async def run(self) -> None:
-        """Relay until cancelled."""
-        while True:
-            wait_s = _LOOK_EVERY_S
-            self._woken.clear()
+    def run(self) -> None:
+        """Relay until the stop is requested."""
+        while not self._stop_requested.is_set():
             try:
-                while await self.relay_once():
-                    pass
+                self._wait(self._work_off())
             except PlumblineError as error:
                 _log.warning("command_relay_failed", extra={"error": str(error)})
-                wait_s = _AFTER_FAILURE_S
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(wait_s):
-                    await self._woken.wait()
+                self._stop_requested.wait(_AFTER_FAILURE_S)
+            except Exception:  # noqa: BLE001 - the thread's boundary: commands must go on
+                _log.exception("command_relay_failed")
+                self._stop_requested.wait(_AFTER_FAILURE_S)
+        self._outbox.close()
 
-    async def relay_once(self) -> int:
-        """Relay what waits; return how many the queues accepted.
+    def stop(self) -> None:
+        """End after the turn under way, and wait for that."""
+        self._stop_requested.set()
+        self.join()
 
-        A crash after a queue accepted a command and before that is remembered repeats it with the
-        same deduplication id; a device does a command id once.
+    def _work_off(self) -> float:
+        """Take turns until there is nothing to do; return for how many seconds."""
+        self._outbox.listen()
+        while not (report := self._relay.run()).idle:
+            pass
+        due_s = _LOOK_EVERY_S if report.next_due_s is None else report.next_due_s
+        return min(max(due_s, _SHORTEST_WAIT_S), _LOOK_EVERY_S)
 
-        Raises:
-            StoreUnavailable, QueueUnavailable: What waits goes on waiting.
-        """
-        async with self._database.connection() as connection, connection.transaction():
-            turn = Relaying(connection)
-            if not await turn.begin():
-                return 0
-            waiting = await turn.waiting()
-            accepted = await run_in_threadpool(self._send, waiting) if waiting else []
-            await turn.mark([one.command.command_id for one in accepted])
-        return len(accepted)
-
-    def _send(self, waiting: list[Unrelayed]) -> list[Unrelayed]:
-        accepted = []
-        for protocol, name in COMMAND_QUEUES.items():
-            of_queue = [one for one in waiting if one.protocol == protocol]
-            if not of_queue:
-                continue
-            failures = self._queue(name).send([_message(one) for one in of_queue])
-            failed = {failure.index for failure in failures}
-            accepted += [one for index, one in enumerate(of_queue) if index not in failed]
-        return accepted
-
-
-def _message(one: Unrelayed) -> OutgoingMessage:
-    return OutgoingMessage(
-        encode(one.command),
-        attributes={"type": "command", "device_id": one.command.device_id},
-        group_id=one.command.device_id,
-        deduplication_id=str(one.command.command_id),
-    )
+    def _wait(self, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while not self._stop_requested.is_set():
+            left_s = deadline - time.monotonic()
+            if left_s <= 0 or self._outbox.wait(min(left_s, _SLICE_S)):
+                return

@@ -189,7 +189,8 @@ def _new_command() -> JsonSchema:
             "command": {"const": verb.value},
             "params": _params(verb),
             "expires_in_s": number(
-                f"How long it waits for the device (default {DEFAULT_LIFE.total_seconds():.0f})",
+                f"How long it waits for the device (default {DEFAULT_LIFE.total_seconds():.0f}, and"
+                " for two uplinks of a LoRaWAN device)",
                 "seconds",
                 3600,
                 bounds=(MIN_LIFE_S, MAX_LIFE_S),
@@ -293,17 +294,21 @@ SCHEMAS: dict[str, JsonSchema] = {
             "state": choice(
                 [state.value for state in CommandState],
                 "`queued` → `sent` (the broker has it) → `acknowledged` (the device has done it),"
-                " `failed` or `expired`; `cancelled` from `queued` alone",
+                " `failed` or `expired`; `cancelled` from `queued` alone. A command that the device"
+                " does not confirm ends as `sent`",
             ),
-            "detail": text("Why it failed; else empty", ""),
+            "detail": text("Why it waits, why it failed, or how it ended; may be empty", ""),
+            "attempts": _count("How many times it was put into its queue"),
             "issued_by": text("User name", "anna"),
             "issued_at": time("When it was accepted"),
             "expires_at": time("After this nobody delivers it any more"),
             "sent_at": time("When the broker had it", null=True),
+            "transmitted_at": time("LoRaWAN: when a gateway had sent it by radio", null=True),
             "acknowledged_at": time("When the device had done it", null=True),
             "failed_at": time("When it failed", null=True),
             "expired_at": time("When it had expired", null=True),
             "cancelled_at": time("When it was taken back", null=True),
+            "ended_at": time("Since when nothing more is expected of it", null=True),
         }
     ),
     "QuarantineEntry": record(
@@ -340,8 +345,8 @@ SCHEMAS: dict[str, JsonSchema] = {
             "messages": _count("MQTT messages; one may hold several readings"),
             "interrupted_batches": _count("Batches that the broker hands over again"),
             "received": _count("Deliveries; the sum of all below"),
-            "stored": _count("As a reading"),
-            "duplicates": _count("Of a stored reading, with equal values"),
+            "stored": _count("As a reading, or as a device's answer to a command"),
+            "duplicates": _count("Of a stored reading or answer, with equal values"),
             "conflicts": _count("Of a stored reading, with other values; kept apart"),
             "quarantined": _count("Refused"),
             "discarded": _count("Purged from a dead-letter queue by an operator"),

@@ -7,12 +7,11 @@ from starlette.requests import Request
 from starlette.types import Scope
 
 from plumbline.adapters.postgres.async_database import AsyncDatabase
-from plumbline.adapters.postgres.commands import PostgresCommands
 from plumbline.adapters.redis_multiplexed import MultiplexedRedis
+from plumbline.application.issue_command import Commands
 from plumbline.portal.credentials import CredentialStore
 from plumbline.portal.guard import Guard
 from plumbline.portal.ledger_reader import LedgerReader
-from plumbline.portal.relay import CommandRelay
 from plumbline.portal.sign_in import SignIn
 from plumbline.portal.status_cache import StatusReader
 from plumbline.ports import Clock
@@ -38,8 +37,7 @@ class Services:
     sign_in: SignIn
     guard: Guard
     statuses: StatusReader
-    commands: PostgresCommands
-    relay: CommandRelay
+    commands: Commands
     ledger: LedgerReader
     exports: asyncio.Semaphore
     """Held by every export under way."""

@@ -11,8 +11,9 @@ SERVICE_PREFIX = "plumbline-"
 
 INGEST_USER = "plumbline-ingest"
 COMMAND_USER = "plumbline-command"
+LORAWAN_COMMAND_USER = "plumbline-lorawan-command"
 MONITOR_USER = "plumbline-monitor"
-SERVICE_USERS = (INGEST_USER, COMMAND_USER, MONITOR_USER)
+SERVICE_USERS = (INGEST_USER, COMMAND_USER, LORAWAN_COMMAND_USER, MONITOR_USER)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,78 +1,26 @@
-"""Commands on PostgreSQL."""
+"""Commands on PostgreSQL, as those see them who issue them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from plumbline.adapters.postgres.async_database import AsyncConnection, AsyncDatabase
+from plumbline.adapters.postgres.async_database import AsyncDatabase
 from plumbline.adapters.postgres.queries import load
+from plumbline.domain.audit import AuditEntry
 from plumbline.domain.command import Command, CommandState, Verb
+from plumbline.domain.device import DeviceClass, Lorawan, NetworkServer, Protocol
+from plumbline.domain.issued_command import Issue, IssuedCommand, Target
+from plumbline.errors import KeyReused
 
 _SQL = load("commands.sql")
 _AUDIT = load("accounts.sql")["audit"]
 
-_RELAYED_AT_ONCE = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """How a registered device is reached, and whether it may be."""
-
-    protocol: str
-    disabled: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Issue:
-    """Who issues a command, and how a repetition of it is known.
-
-    Attributes:
-        issued_by: User name.
-        idempotency_key: Of the caller, or None.
-        request_hash: Of all that was asked with it.
-        protocol: Of the device.
-        audit: Parameters of the audit log's entry, written with the command.
-    """
-
-    issued_by: str
-    idempotency_key: str | None
-    request_hash: bytes
-    protocol: str
-    audit: Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class IssuedCommand:
-    """A command and where it is; times are aware UTC.
-
-    Attributes:
-        position: Ascends with every command.
-        detail: Why it failed; else empty.
-    """
-
-    command: Command
-    position: int
-    protocol: str
-    state: CommandState
-    detail: str
-    issued_by: str
-    sent_at: datetime | None
-    acknowledged_at: datetime | None
-    failed_at: datetime | None
-    expired_at: datetime | None
-    cancelled_at: datetime | None
-
-
-class KeyUsedOtherwise(Exception):
-    """The caller has used the idempotency key for something else."""
-
 
 class PostgresCommands:
-    """Every method raises StoreUnavailable where the database cannot serve."""
+    """See ``issue_command.CommandStore``."""
 
     def __init__(self, database: AsyncDatabase) -> None:
         self._database = database
@@ -80,13 +28,16 @@ class PostgresCommands:
     async def target(self, device_id: str) -> Target | None:
         """Return how a device is reached; None where it is not registered."""
         rows = await self._database.fetch(_SQL["target"], {"device_id": device_id})
-        return Target(*rows[0]) if rows else None
+        if not rows:
+            return None
+        protocol, disabled, *lorawan = rows[0]
+        return Target(device_id, Protocol(protocol), disabled, lorawan_of(*lorawan))
 
-    async def add(self, command: Command, issue: Issue) -> tuple[IssuedCommand, bool]:
-        """Store a command, or find what the same key has stored; and whether it is new.
+    async def add(self, command: Command, issue: Issue) -> IssuedCommand:
+        """Store a command, or find what the same key has stored.
 
         Raises:
-            KeyUsedOtherwise: The key was used with another request.
+            KeyReused: The key was used with another request.
         """
         async with self._database.connection() as connection, connection.transaction():
             cursor = await connection.execute(
@@ -106,8 +57,8 @@ class PostgresCommands:
             )
             row = await cursor.fetchone()
             if row is not None:
-                await connection.execute(_AUDIT, issue.audit)
-                return _issued(row), True
+                await connection.execute(_AUDIT, _audit_values(issue.audit))
+                return _issued(row)
             cursor = await connection.execute(
                 _SQL["by_key"],
                 {"issued_by": issue.issued_by, "idempotency_key": issue.idempotency_key},
@@ -115,99 +66,86 @@ class PostgresCommands:
             rows = await cursor.fetchall()
         *earlier, request_hash = rows[0]
         if bytes(request_hash) != issue.request_hash:
-            raise KeyUsedOtherwise
-        return _issued(earlier), False
+            msg = "the key was used for another command"
+            raise KeyReused(msg)
+        return _issued(earlier)
 
     async def get(self, command_id: UUID) -> IssuedCommand | None:
         """Return one command, or None."""
         rows = await self._database.fetch(_SQL["by_id"], {"command_id": command_id})
         return _issued(rows[0]) if rows else None
 
-    async def of_device(
-        self, device_id: str, *, state: str | None, before: int | None, limit: int
+    async def newest(
+        self, device_id: str | None, *, state: str | None, before: int | None, limit: int
     ) -> list[IssuedCommand]:
-        """Return a device's commands, newest first.
-
-        Args:
-            device_id: Of the device.
-            state: Only in this state.
-            before: Only those with a lower position: the next page after the last one's.
-            limit: At most so many.
-        """
+        """Return commands of a device or of all, newest first; see CommandStore."""
         wanted = {"device_id": device_id, "state": state, "before": before, "limit": limit}
-        return [_issued(row) for row in await self._database.fetch(_SQL["of_device"], wanted)]
+        return [_issued(row) for row in await self._database.fetch(_SQL["newest"], wanted)]
 
-    async def cancel(self, command_id: UUID, audit: Mapping[str, Any]) -> bool:
+    async def cancel(self, command_id: UUID, audit: AuditEntry) -> bool:
         """Take a command back; False where somebody may have it already, or it is at an end."""
         async with self._database.connection() as connection, connection.transaction():
             await connection.execute(_SQL["lock_receiving"])
             cursor = await connection.execute(_SQL["cancel"], {"command_id": command_id})
             cancelled = await cursor.fetchone() is not None
             if cancelled:
-                await connection.execute(_AUDIT, audit)
+                await connection.execute(_AUDIT, _audit_values(audit))
         return cancelled
 
 
-@dataclass(frozen=True, slots=True)
-class Unrelayed:
-    """A command that waits for its queue."""
+def lorawan_of(  # noqa: PLR0913, PLR0917 - one argument a column
+    dev_eui: str | None,
+    network_server: str | None,
+    application: str | None,
+    tenant: str | None,
+    network_device_id: str | None,
+    sensor_model: str | None,
+    uplink_interval_s: int | None = None,
+    device_class: str | None = None,
+) -> Lorawan | None:
+    """Return what the registry says of a LoRaWAN device; None where that is too little."""
+    if dev_eui is None or network_server is None or application is None or sensor_model is None:
+        return None
+    return Lorawan(
+        dev_eui=dev_eui,
+        network_server=NetworkServer(network_server),
+        application=application,
+        tenant=tenant,
+        network_device_id=network_device_id,
+        sensor_model=sensor_model,
+        uplink_interval_s=uplink_interval_s,
+        device_class=DeviceClass(device_class or DeviceClass.A),
+    )
 
-    command: Command
-    protocol: str
 
-
-class Relaying:
-    """One turn of the relay, within its transaction."""
-
-    def __init__(self, connection: AsyncConnection) -> None:
-        self._connection = connection
-
-    async def begin(self) -> bool:
-        """Take the relay's turn; False while another process has it."""
-        cursor = await self._connection.execute(_SQL["lock_relay"])
-        row = await cursor.fetchone()
-        return row is not None and bool(row[0])
-
-    async def waiting(self) -> list[Unrelayed]:
-        """Return the first that wait, by position; what is past its end expires."""
-        await self._connection.execute(_SQL["expire_unrelayed"])
-        cursor = await self._connection.execute(_SQL["unrelayed"], {"limit": _RELAYED_AT_ONCE})
-        return [
-            Unrelayed(
-                _command(command_id, device_id, verb, params, issued_at, expires_at), protocol
-            )
-            for (
-                command_id,
-                _,
-                device_id,
-                protocol,
-                verb,
-                params,
-                issued_at,
-                expires_at,
-            ) in await cursor.fetchall()
-        ]
-
-    async def mark(self, command_ids: Sequence[UUID]) -> None:
-        """Remember that the queues have accepted them."""
-        await self._connection.execute(_SQL["mark_relayed"], {"command_ids": list(command_ids)})
+def _audit_values(entry: AuditEntry) -> dict[str, Any]:
+    return {
+        "actor": entry.actor,
+        "via": entry.via,
+        "action": entry.action,
+        "target": entry.target,
+        "address": entry.address,
+        "request_id": entry.request_id,
+        "detail": Jsonb(dict(entry.detail)),
+    }
 
 
 def _issued(row: Sequence[Any]) -> IssuedCommand:
-    (command_id, position, device_id, protocol, verb, params, state, detail, issued_by) = row[:9]
-    issued_at, expires_at, *times = row[9:]
+    (command_id, position, device_id, protocol, verb, params, state, attempts, detail) = row[:9]
+    issued_by, issued_at, expires_at, *times = row[9:]
     return IssuedCommand(
-        _command(command_id, device_id, verb, params, issued_at, expires_at),
+        command_of(command_id, device_id, verb, params, issued_at, expires_at),
         position,
-        protocol,
+        Protocol(protocol),
         CommandState(state),
+        attempts,
         detail,
         issued_by,
         *times,
     )
 
 
-def _command(  # noqa: PLR0913, PLR0917 - one argument a column
+def command_of(  # noqa: PLR0913, PLR0917 - one argument a column
     command_id: UUID,
     device_id: str,
     verb: str,
@@ -215,6 +153,7 @@ def _command(  # noqa: PLR0913, PLR0917 - one argument a column
     issued_at: datetime,
     expires_at: datetime,
 ) -> Command:
+    """Return the command of a row."""
     return Command(
         command_id, device_id, Verb(verb), params, issued_at=issued_at, expires_at=expires_at
     )

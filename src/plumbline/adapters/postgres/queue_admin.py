@@ -12,6 +12,7 @@ from psycopg.types.json import Jsonb
 from plumbline.adapters.postgres.database import Database
 from plumbline.adapters.postgres.queue_statements import Row, channel, execute, message_of, span
 from plumbline.codecs.queue_message import DELIVERY_ATTRIBUTE, decode
+from plumbline.domain.command_event import CommandEvent
 from plumbline.domain.delivery import UNATTRIBUTED, DeliveredReading, Receipt, Refusal
 from plumbline.domain.ledger import Outcome, tally
 from plumbline.domain.reading import is_device_id
@@ -188,6 +189,8 @@ def _content(row: Row) -> _Delivery | Receipt | None:
             reading = content.reading
             return _Delivery(content.delivery_id, reading.device_id, reading.observed_at)
         case Refusal():
+            return _Delivery(content.delivery_id, content.device_id, _NEVER_STORED)
+        case CommandEvent() if content.arrival is not None:
             return _Delivery(content.delivery_id, content.device_id, _NEVER_STORED)
         case Receipt():
             return content

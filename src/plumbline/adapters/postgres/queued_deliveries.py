@@ -12,7 +12,8 @@ import psycopg
 
 from plumbline.adapters.postgres.binary_arrays import Moments, Texts, Uuids
 from plumbline.adapters.postgres.queries import load
-from plumbline.codecs.queue_message import decode, delivery_of
+from plumbline.codecs.queue_message import decode, delivery_of, is_accounted
+from plumbline.domain.command_event import CommandEvent
 from plumbline.domain.delivery import UNATTRIBUTED, DeliveredReading, Receipt, batch_of
 from plumbline.domain.reading import is_device_id
 from plumbline.errors import InvalidMessage
@@ -123,6 +124,8 @@ def _locate_own(delivery: str, body: str) -> _Located | None:
 
 
 def _locate(message: QueueMessage, search: _Search) -> _Located | None:
+    if not is_accounted(message):
+        return None
     try:
         content = decode(message)
     except InvalidMessage:
@@ -134,6 +137,8 @@ def _locate(message: QueueMessage, search: _Search) -> _Located | None:
     if isinstance(content, DeliveredReading):
         reading = content.reading
         return content.delivery_id, _Place(reading.device_id, reading.observed_at)
+    if isinstance(content, CommandEvent) and content.arrival is None:
+        return None
     return content.delivery_id, _Place(content.device_id)
 
 

@@ -1,10 +1,12 @@
-"""Stores batches of readings, refusals and receipts, each batch in one transaction."""
+"""Stores batches of what the pipeline brings, each batch in one transaction."""
 
 from collections.abc import Sequence
+from itertools import chain
 from uuid import UUID
 
 import psycopg
 
+from plumbline.adapters.postgres.command_events import take_in
 from plumbline.adapters.postgres.database import Database
 from plumbline.adapters.postgres.partitions import (
     is_missing_partition,
@@ -57,7 +59,8 @@ class PostgresReadingStore:
         Raises:
             StoreUnavailable: Nothing of the batch is stored, or all of it (and a repetition
                 finds that out).
-            InvalidMessage: The database refuses a receipt; nothing of the batch is stored.
+            InvalidMessage: The database refuses a receipt or a command's event; nothing of the
+                batch is stored.
         """
         work = _Work(batch)
         with self._database.connection() as connection:
@@ -69,7 +72,7 @@ class PostgresReadingStore:
                     if is_missing_partition(error):
                         work.provide_places(connection)
                     elif work.isolate:
-                        msg = "the database refuses a receipt"
+                        msg = "the database refuses a receipt or an event of a command"
                         raise InvalidMessage(msg) from error
                     else:
                         work.isolate = True
@@ -82,10 +85,13 @@ class _Work:
 
     def __init__(self, batch: PersistBatch) -> None:
         unique = {d.delivery_id: d for d in reversed(batch.readings)}
-        self._received = len(batch.readings) + len({r.delivery_id for r in batch.refusals})
+        answers = [event for event in batch.command_events if event.arrival is not None]
+        refused = {refusal.delivery_id for refusal in batch.refusals}
+        self._received = len(batch.readings) + len(refused) + len(answers)
         self._receipts = batch.receipts
         self.readings = in_lock_order(unique.values())
         self.refusals = list(batch.refusals)
+        self._events = batch.command_events
         self.isolate = False
 
     def provide_places(self, connection: psycopg.Connection) -> None:
@@ -116,28 +122,39 @@ class _Work:
         """Take all steps, in the transaction that is open."""
         rejected: dict[UUID, str] = {}
         stored, duplicates, conflicts = self._store_readings(connection, rejected)
-        quarantined = self._store_refusals(connection, rejected)
+        heard = take_in(connection, self._events)
+        quarantined = self._store_refusals(connection, heard.refusals, rejected)
         if stored:
             upsert_statuses(connection, [d.reading for d in stored])
         if self._receipts:
             insert_receipts(connection, self._receipts)
         batches = tally(
             {
-                Outcome.STORED: ((d.delivery_id, d.reading.device_id) for d in stored),
-                Outcome.DUPLICATE: ((d.delivery_id, d.reading.device_id) for d in duplicates),
+                Outcome.STORED: chain(
+                    ((d.delivery_id, d.reading.device_id) for d in stored),
+                    ((e.delivery_id, e.device_id) for e in heard.answers),
+                ),
+                Outcome.DUPLICATE: chain(
+                    ((d.delivery_id, d.reading.device_id) for d in duplicates),
+                    ((e.delivery_id, e.device_id) for e in heard.duplicates),
+                ),
                 Outcome.CONFLICT: ((d.delivery_id, d.reading.device_id) for d in conflicts),
                 Outcome.QUARANTINED: ((r.delivery_id, r.device_id) for r in quarantined),
             }
         )
         if batches:
             insert_outcomes(connection, batches)
-        new = len(stored) + len(duplicates) + len(conflicts) + len(quarantined)
+        all_stored = len(stored) + len(heard.answers)
+        all_duplicates = len(duplicates) + len(heard.duplicates)
+        new = all_stored + all_duplicates + len(conflicts) + len(quarantined)
         return PersistOutcome(
-            stored=len(stored),
-            duplicates=len(duplicates),
+            stored=all_stored,
+            duplicates=all_duplicates,
             conflicts=len(conflicts),
             quarantined=len(quarantined),
             repeated=self._received - new - len(rejected),
+            answers=len(heard.answers),
+            command_events=len(heard.new),
             rejected=rejected,
         )
 
@@ -158,11 +175,15 @@ class _Work:
         return stored, duplicates, conflicts
 
     def _store_refusals(
-        self, connection: psycopg.Connection, rejected: dict[UUID, str]
+        self,
+        connection: psycopg.Connection,
+        others: Sequence[Refusal],
+        rejected: dict[UUID, str],
     ) -> list[Refusal]:
         """Return the refusals that are quarantined by this transaction, one a delivery."""
-        new = self._insert(connection, self.refusals, insert_refusals, rejected)
-        return list({r.delivery_id: r for r in self.refusals if r.delivery_id in new}.values())
+        refusals = [*self.refusals, *others]
+        new = self._insert(connection, refusals, insert_refusals, rejected)
+        return list({r.delivery_id: r for r in refusals if r.delivery_id in new}.values())
 
     def _insert(
         self,

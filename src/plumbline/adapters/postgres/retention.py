@@ -37,6 +37,7 @@ class Pruned:
     duplicates: int
     conflicts: int
     quarantined: int
+    commands: int
     batches_folded: int
 
 
@@ -81,8 +82,8 @@ class PostgresRetention:
     def prune(self, now: datetime) -> Pruned:
         """Remove all that is past its time, and fold the ledger.
 
-        Readings, conflicts and quarantine are kept for 90 days; the memory of what was already
-        accounted for, for 30.
+        Readings, conflicts, quarantine and commands that have ended are kept for 90 days; the
+        memory of what was already accounted for, for 30.
 
         Raises:
             StoreUnavailable: Run again; what was removed stays removed.
@@ -94,6 +95,7 @@ class PostgresRetention:
             duplicates = connection.execute(_SQL["prune_duplicates"], forgotten).rowcount
             conflicts = connection.execute(_SQL["prune_conflicts"], old).rowcount
             quarantined = connection.execute(_SQL["prune_quarantine"], old).fetchall()
+            commands = connection.execute(_SQL["prune_commands"], old).rowcount
             connection.execute(_SQL["prune_settled"], forgotten)
             connection.execute(_SQL["prune_folded"], forgotten)
         return Pruned(
@@ -101,6 +103,7 @@ class PostgresRetention:
             duplicates=duplicates,
             conflicts=conflicts,
             quarantined=quarantined[0][0],
+            commands=commands,
             batches_folded=PostgresLedger(self._database).fold(now),
         )
 

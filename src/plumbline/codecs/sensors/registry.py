@@ -5,15 +5,20 @@ A codec is an object with the shape of `SensorCodec`, named by an entry point of
 for, so that a broken package of one user stops nobody else's sensors.
 """
 
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from typing import Any
 
-from plumbline.codecs.sensors.codec import SensorCodec
+from plumbline.codecs.sensors.codec import Downlink, SensorCodec
 from plumbline.codecs.sensors.sample import Sample
 from plumbline.domain.reason import Reason
-from plumbline.errors import InvalidPayload
+from plumbline.errors import InvalidPayload, UnsupportedCommand
 
 GROUP = "plumbline.sensor_codecs"
+
+_MAX_F_PORT = 223
+_MAX_FRAME_BYTES = 242
 
 
 def models() -> list[str]:
@@ -65,6 +70,38 @@ def decode(model: str, f_port: int, payload: bytes) -> Sample:
     if not isinstance(sample, Sample):
         raise InvalidPayload(Reason.CODEC_FAILED, f"{model} returned {type(sample).__name__}")
     return sample
+
+
+def encode(model: str, command: str, params: Mapping[str, Any]) -> Downlink:
+    """Encode one command with the model's codec.
+
+    Raises:
+        UnsupportedCommand: The device has no such command, or not with these parameters; no codec
+            is installed for the model; or the codec is at fault. The message says which.
+    """
+    try:
+        downlink: object = codec_for(model).encode(command, params)
+    except UnsupportedCommand:
+        raise
+    except InvalidPayload as error:
+        raise UnsupportedCommand(error.detail) from error
+    except Exception as error:
+        # The boundary of one record: the fault of a codec must not stop the other commands.
+        msg = f"the codec of {model} failed: {type(error).__name__}"
+        raise UnsupportedCommand(msg) from error
+    if not isinstance(downlink, Downlink) or not _fits(downlink.f_port, downlink.payload):
+        msg = f"the codec of {model} has made no downlink of it"
+        raise UnsupportedCommand(msg)
+    return downlink
+
+
+def _fits(f_port: object, payload: object) -> bool:
+    return (
+        type(f_port) is int
+        and 1 <= f_port <= _MAX_F_PORT
+        and isinstance(payload, bytes)
+        and 0 < len(payload) <= _MAX_FRAME_BYTES
+    )
 
 
 def forget() -> None:

@@ -14,6 +14,10 @@ parts AS (
     DELETE FROM quarantine_part p USING pruned WHERE p.delivery_id = pruned.delivery_id)
 SELECT count(*) FROM pruned
 
+-- name: prune_commands
+-- With their events. Those at no end are kept: each of them expires, and then has one.
+DELETE FROM commands WHERE ended_at < %(before)s
+
 -- name: prune_settled
 DELETE FROM settled_delivery WHERE settled_at < %(before)s
 
