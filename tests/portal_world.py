@@ -53,7 +53,11 @@ def add_device(database_url: str, device_id: str, protocol: str = "mqtt", name: 
     """Register a device."""
     with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute(
-            "INSERT INTO devices (device_id, protocol, name) VALUES (%s, %s, %s)",
+            "INSERT INTO devices (device_id, protocol, name) VALUES (%s, %s, %s)"
+            if protocol == "mqtt"
+            else "INSERT INTO devices (device_id, protocol, name, dev_eui, network_server,"
+            " application, sensor_model) VALUES (%s, %s, %s, '1000000000000001', 'chirpstack',"
+            " 'app', 'milesight-em310-tilt')",
             (device_id, protocol, name),
         )
 
