@@ -8,7 +8,7 @@ from typing import Any, Protocol, Self
 from uuid import UUID
 
 from plumbline.domain.account import ApiToken, Role, Scope, User
-from plumbline.domain.delivery import DeliveredReading, Receipt, Refusal
+from plumbline.domain.delivery import DeliveredEvent, DeliveredReading, Receipt, Refusal
 from plumbline.domain.device import Device, Lorawan
 
 
@@ -228,6 +228,7 @@ class PersistBatch:
     readings: Sequence[DeliveredReading] = ()
     refusals: Sequence[Refusal] = ()
     receipts: Sequence[Receipt] = ()
+    events: Sequence[DeliveredEvent] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +236,8 @@ class PersistOutcome:
     """What became of a batch.
 
     Attributes:
-        stored, duplicates, conflicts, quarantined: New outcomes of deliveries.
+        stored, duplicates, conflicts, quarantined: New outcomes of deliveries; events are among
+            the stored and the duplicates.
         repeated: Deliveries that an earlier transaction had already accounted for.
         rejected: Deliveries the database refuses, with the reason; nothing of them was stored.
     """

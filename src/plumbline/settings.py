@@ -10,7 +10,7 @@ from msgspec import Meta
 from plumbline.errors import ConfigurationError
 from plumbline.topology import TOPOLOGY
 
-DEFAULT_TOPICS = "tilt/+/telemetry"
+DEFAULT_TOPICS = "tilt/+/telemetry,application/+/device/+/event/up,v3/+/devices/+/up"
 
 
 class Secret:
@@ -36,7 +36,7 @@ class ParsingSettings(msgspec.Struct, frozen=True, kw_only=True):
         Secret, Meta(description="`mqtt://user:password@host:port`, or `mqtts://…`.")
     ]
     mqtt_topic: Annotated[str, Meta(description="Topic filters to drain, separated by commas.")] = (
-        "tilt/+/telemetry"
+        DEFAULT_TOPICS
     )
     broker_ca_file: Annotated[
         str | None, Meta(description="CA of the broker's certificate; the system's where absent.")
@@ -45,6 +45,13 @@ class ParsingSettings(msgspec.Struct, frozen=True, kw_only=True):
         Secret,
         Meta(description="Queue `distributing`: an SQS URL, or `postgresql://…#distributing`."),
     ]
+    database_url: Annotated[
+        Secret | None,
+        Meta(
+            description="Where LoRaWAN devices are registered; without it their uplinks are"
+            " quarantined as `unknown_device`."
+        ),
+    ] = None
     plumbline_run_dir: Annotated[
         str | None,
         Meta(description="On one machine: directory of the lock that keeps two runs apart."),

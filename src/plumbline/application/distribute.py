@@ -2,11 +2,23 @@
 
 from collections.abc import Mapping, Sequence
 
-from plumbline.codecs.queue_message import READING, RECEIPT, REFUSAL, forward, message_type
+from plumbline.codecs.queue_message import (
+    DEVICE_EVENT,
+    READING,
+    RECEIPT,
+    REFUSAL,
+    forward,
+    message_type,
+)
 from plumbline.errors import InvalidMessage
 from plumbline.ports import OutgoingMessage, Queue, QueueMessage
 
-ROUTES: Mapping[str, str] = {READING: "db1", REFUSAL: "db1", RECEIPT: "db1"}
+ROUTES: Mapping[str, str] = {
+    READING: "db1",
+    DEVICE_EVENT: "db1",
+    REFUSAL: "db1",
+    RECEIPT: "db1",
+}
 """Message type to queue; more types and queues are more lines here."""
 
 

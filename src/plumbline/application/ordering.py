@@ -2,8 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from plumbline.ports import OutgoingMessage
+
+
+class Kind(Enum):
+    """What a delivery turned out to be."""
+
+    READING = auto()
+    EVENT = auto()
+    REFUSAL = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,15 +21,15 @@ class PendingItem:
 
     Attributes:
         source: Index of the broker message it came from.
-        device_id: From the topic.
-        is_reading: Otherwise a refused message.
+        device_id: Whose it is, or UNATTRIBUTED.
+        kind: What it is.
         alarm: Whether it must go ahead of devices without an alarm.
         messages: What is sent for it; several for a large refused message.
     """
 
     source: int
     device_id: str
-    is_reading: bool
+    kind: Kind
     alarm: bool
     messages: Sequence[OutgoingMessage]
 

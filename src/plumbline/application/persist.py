@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from plumbline.codecs.queue_message import decode
-from plumbline.domain.delivery import DeliveredReading, Receipt, Refusal
+from plumbline.domain.delivery import DeliveredEvent, DeliveredReading, Receipt, Refusal
 from plumbline.errors import InvalidMessage
 from plumbline.ports import PersistBatch, PersistOutcome, QueueMessage, ReadingStore
 
@@ -38,6 +38,7 @@ class Persist:
         failed: dict[str, str] = {}
         owners: dict[UUID, str] = {}
         readings: list[DeliveredReading] = []
+        events: list[DeliveredEvent] = []
         refusals: list[Refusal] = []
         receipts: list[Receipt] = []
         for message in messages:
@@ -50,11 +51,14 @@ class Persist:
                 receipts.append(content)
                 continue
             owners[content.delivery_id] = message.message_id
-            if isinstance(content, Refusal):
-                refusals.append(content)
-            else:
-                readings.append(content)
-        outcome = self._store.persist(PersistBatch(readings, refusals, receipts))
+            match content:
+                case Refusal():
+                    refusals.append(content)
+                case DeliveredEvent():
+                    events.append(content)
+                case DeliveredReading():
+                    readings.append(content)
+        outcome = self._store.persist(PersistBatch(readings, refusals, receipts, events))
         for delivery, reason in outcome.rejected.items():
             failed[owners[delivery]] = reason
         return PersistReport(outcome, failed)

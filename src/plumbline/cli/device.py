@@ -1,5 +1,6 @@
 """`plumbline device`: who may send readings."""
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from plumbline import bootstrap
 from plumbline.application.devices import Devices, NewPassword
 from plumbline.application.lorawan_entry import complete
 from plumbline.cli.duration import Duration
@@ -222,6 +224,31 @@ def enable(device_id: str, data_dir: Path) -> None:
     """Let DEVICE_ID send again, with the password that it had."""
     _devices(data_dir).enable(device_id)
     message(f"{device_id} is enabled")
+
+
+@device.command()
+@click.argument("device_id")
+@click.option(
+    "--limit", default=20, show_default=True, type=click.IntRange(1), help="At most so many."
+)
+@data_dir_option
+@json_option
+def events(device_id: str, limit: int, data_dir: Path, *, as_json: bool) -> None:
+    """Print what LoRaWAN device DEVICE_ID said that is no reading, newest first.
+
+    Frames without an angle: start-up, status, settings, answers to commands.
+    """
+    found = bootstrap.device_events(database_url(data_dir)).newest(device_id, limit)
+    if as_json:
+        print_json([asdict(one) for one in found])
+        return
+    print_table(
+        ["observed", "status", "what", "says"],
+        [
+            (one.observed_at, one.status, one.detail, json.dumps(one.fields.get("sensor", {})))
+            for one in found
+        ],
+    )
 
 
 def _devices(data_dir: Path) -> Devices:

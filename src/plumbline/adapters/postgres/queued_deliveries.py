@@ -13,7 +13,13 @@ import psycopg
 from plumbline.adapters.postgres.binary_arrays import Moments, Texts, Uuids
 from plumbline.adapters.postgres.queries import load
 from plumbline.codecs.queue_message import decode, delivery_of
-from plumbline.domain.delivery import UNATTRIBUTED, DeliveredReading, Receipt, batch_of
+from plumbline.domain.delivery import (
+    UNATTRIBUTED,
+    DeliveredEvent,
+    DeliveredReading,
+    Receipt,
+    batch_of,
+)
 from plumbline.domain.reading import is_device_id
 from plumbline.errors import InvalidMessage
 from plumbline.ports import QueueMessage
@@ -134,6 +140,8 @@ def _locate(message: QueueMessage, search: _Search) -> _Located | None:
     if isinstance(content, DeliveredReading):
         reading = content.reading
         return content.delivery_id, _Place(reading.device_id, reading.observed_at)
+    if isinstance(content, DeliveredEvent):
+        return content.delivery_id, _Place(content.event.device_id)
     return content.delivery_id, _Place(content.device_id)
 
 

@@ -1,11 +1,13 @@
 """Stores batches of readings, refusals and receipts, each batch in one transaction."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID
 
 import psycopg
 
 from plumbline.adapters.postgres.database import Database
+from plumbline.adapters.postgres.frames import Reception, first_times
 from plumbline.adapters.postgres.partitions import (
     is_missing_partition,
     provide_partitions,
@@ -16,18 +18,20 @@ from plumbline.adapters.postgres.persisting import (
     D,
     Insert,
     accounted,
+    insert_events,
     insert_isolated,
     insert_outcomes,
     insert_readings,
     insert_receipts,
     insert_refusals,
+    record_events_again,
     record_taken,
     upsert_statuses,
 )
 from plumbline.adapters.postgres.reading_columns import in_lock_order
 from plumbline.codecs.reading_json import encode_reading
 from plumbline.codecs.telemetry import TELEMETRY_TOPIC
-from plumbline.domain.delivery import DeliveredReading, Refusal
+from plumbline.domain.delivery import DeliveredEvent, DeliveredReading, Refusal
 from plumbline.domain.ledger import Outcome, tally
 from plumbline.domain.reading import format_time
 from plumbline.domain.reason import Reason
@@ -82,9 +86,12 @@ class _Work:
 
     def __init__(self, batch: PersistBatch) -> None:
         unique = {d.delivery_id: d for d in reversed(batch.readings)}
-        self._received = len(batch.readings) + len({r.delivery_id for r in batch.refusals})
+        self._received = (
+            len(batch.readings) + len(batch.events) + len({r.delivery_id for r in batch.refusals})
+        )
         self._receipts = batch.receipts
         self.readings = in_lock_order(unique.values())
+        self.events = list({d.delivery_id: d for d in reversed(batch.events)}.values())
         self.refusals = list(batch.refusals)
         self.isolate = False
 
@@ -115,7 +122,9 @@ class _Work:
     def run(self, connection: psycopg.Connection) -> PersistOutcome:
         """Take all steps, in the transaction that is open."""
         rejected: dict[UUID, str] = {}
+        self._make_frames_one(connection)
         stored, duplicates, conflicts = self._store_readings(connection, rejected)
+        kept, kept_again = self._store_events(connection, rejected)
         quarantined = self._store_refusals(connection, rejected)
         if stored:
             upsert_statuses(connection, [d.reading for d in stored])
@@ -123,23 +132,69 @@ class _Work:
             insert_receipts(connection, self._receipts)
         batches = tally(
             {
-                Outcome.STORED: ((d.delivery_id, d.reading.device_id) for d in stored),
-                Outcome.DUPLICATE: ((d.delivery_id, d.reading.device_id) for d in duplicates),
+                Outcome.STORED: [
+                    *((d.delivery_id, d.reading.device_id) for d in stored),
+                    *((d.delivery_id, d.event.device_id) for d in kept),
+                ],
+                Outcome.DUPLICATE: [
+                    *((d.delivery_id, d.reading.device_id) for d in duplicates),
+                    *((d.delivery_id, d.event.device_id) for d in kept_again),
+                ],
                 Outcome.CONFLICT: ((d.delivery_id, d.reading.device_id) for d in conflicts),
                 Outcome.QUARANTINED: ((r.delivery_id, r.device_id) for r in quarantined),
             }
         )
         if batches:
             insert_outcomes(connection, batches)
-        new = len(stored) + len(duplicates) + len(conflicts) + len(quarantined)
+        stored_count, duplicate_count = len(stored) + len(kept), len(duplicates) + len(kept_again)
+        new = stored_count + duplicate_count + len(conflicts) + len(quarantined)
         return PersistOutcome(
-            stored=len(stored),
-            duplicates=len(duplicates),
+            stored=stored_count,
+            duplicates=duplicate_count,
             conflicts=len(conflicts),
             quarantined=len(quarantined),
             repeated=self._received - new - len(rejected),
             rejected=rejected,
         )
+
+    def _make_frames_one(self, connection: psycopg.Connection) -> None:
+        """Give every reception of a radio frame the time of its first one."""
+        framed = [
+            Reception(d.delivery_id, d.reading.device_id, d.frame, d.reading.observed_at)
+            for d in self.readings
+            if d.frame is not None
+        ]
+        if framed:
+            times = first_times(connection, "reading", framed)
+            self.readings = in_lock_order(
+                replace(d, reading=replace(d.reading, observed_at=times[d.delivery_id]))
+                if d.delivery_id in times
+                else d
+                for d in self.readings
+            )
+        receptions = [
+            Reception(d.delivery_id, d.event.device_id, d.frame, d.event.observed_at)
+            for d in self.events
+        ]
+        if receptions:
+            times = first_times(connection, "event", receptions)
+            self.events = [
+                replace(d, event=replace(d.event, observed_at=times[d.delivery_id]))
+                for d in self.events
+            ]
+
+    def _store_events(
+        self, connection: psycopg.Connection, rejected: dict[UUID, str]
+    ) -> tuple[list[DeliveredEvent], list[DeliveredEvent]]:
+        """Return the events that are stored and duplicates by this transaction."""
+        inserted = self._insert(connection, self.events, insert_events, rejected)
+        stored = [d for d in self.events if d.delivery_id in inserted]
+        rest = [
+            d
+            for d in self.events
+            if d.delivery_id not in inserted and d.delivery_id not in rejected
+        ]
+        return stored, record_events_again(connection, rest)
 
     def _store_readings(
         self, connection: psycopg.Connection, rejected: dict[UUID, str]

@@ -14,6 +14,9 @@ parts AS (
     DELETE FROM quarantine_part p USING pruned WHERE p.delivery_id = pruned.delivery_id)
 SELECT count(*) FROM pruned
 
+-- name: prune_events
+DELETE FROM device_event WHERE created_at < %(before)s
+
 -- name: prune_settled
 DELETE FROM settled_delivery WHERE settled_at < %(before)s
 
