@@ -1,7 +1,6 @@
 """Radio frames in the store: each one once, as it was heard best; and frames without an angle."""
 
 import random
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -15,7 +14,7 @@ from plumbline.adapters.postgres.device_events import PostgresDeviceEvents
 from plumbline.domain.delivery import DeliveredReading
 from plumbline.domain.device_event import DeviceEvent
 from plumbline.domain.reading import MAX_AGE, Status
-from store_world import NOON, Batch, Delivery, World, connect, open_world, reading
+from store_world import NOON, Batch, Delivery, World, open_world, reading
 
 FRAME = uuid4()
 
@@ -154,20 +153,6 @@ def test_six_writers_of_the_same_frames_do_not_deadlock(world: World, database_u
     with ThreadPoolExecutor(6) as pool:
         assert list(pool.map(write, range(6))) == [1200] * 6
     assert {snr_db for _, _, snr_db in rows(world)} == {3.5}
-
-
-def test_the_better_signal_of_two_writers_at_once_stays(world: World, database_url: str) -> None:
-    world.persist(received(snr_db=1.0))
-    waiting = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-    with ThreadPoolExecutor(1) as pool, open_world(database_url) as other:
-        with connect(database_url) as first, first.transaction():
-            first.execute("UPDATE sensor_data SET snr = 9")
-            second = pool.submit(other.persist, received(0.7, snr_db=5.0))
-            deadline = time.monotonic() + 10
-            while not first.execute(waiting).fetchall():
-                assert time.monotonic() < deadline
-        assert second.result(10).duplicates == 1
-    assert rows(world) == [(NOON, None, 9.0)]
 
 
 # --- frames without an angle -----------------------------------------------------------------
