@@ -11,6 +11,7 @@ from plumbline.adapters.mqtt.configuration import (
     COMMAND_USER,
     INGEST_USER,
     MONITOR_USER,
+    NETWORK_SERVER_USERS,
     SERVICE_USERS,
 )
 from plumbline.adapters.mqtt.drain import MqttBroker
@@ -22,25 +23,39 @@ if TYPE_CHECKING:
 # Long enough for a message that should not come.
 SILENCE_S = 0.5
 
+CHIRPSTACK_USER, THINGS_STACK_USER = NETWORK_SERVER_USERS.values()
+
+ANSWERS = ("queued", "sent", "ack", "nack", "failed")
 TOPICS = {
     "tilt/d1/telemetry",
     "tilt/d1/commands",
     "tilt/d1/commands/ack",
     "tilt/d1/other",
     "application/1/device/0102030405060708/event/up",
+    "application/1/device/0102030405060708/event/txack",
     "application/1/device/0102030405060708/command/down",
+    "application/1/device/0102030405060708/other/up",
     "v3/app@tenant/devices/d1/up",
+    "v3/app@tenant/devices/d1/join",
     "v3/app@tenant/devices/d1/down/push",
+    "v3/app@tenant/devices/d1/down/replace",
+    *(f"v3/app@tenant/devices/d1/down/{answer}" for answer in ANSWERS),
 }
 READS = {
     INGEST_USER: {
         "tilt/d1/telemetry",
         "tilt/d1/commands/ack",
         "application/1/device/0102030405060708/event/up",
+        "application/1/device/0102030405060708/event/txack",
         "v3/app@tenant/devices/d1/up",
     },
     COMMAND_USER: set[str](),
     MONITOR_USER: set[str](),
+    CHIRPSTACK_USER: {"application/1/device/0102030405060708/command/down"},
+    THINGS_STACK_USER: {
+        "v3/app@tenant/devices/d1/down/push",
+        "v3/app@tenant/devices/d1/down/replace",
+    },
     "d1": {"tilt/d1/commands"},
     "d2": set[str](),
 }
@@ -52,6 +67,15 @@ WRITES = {
         "v3/app@tenant/devices/d1/down/push",
     },
     MONITOR_USER: set[str](),
+    CHIRPSTACK_USER: {
+        "application/1/device/0102030405060708/event/up",
+        "application/1/device/0102030405060708/event/txack",
+    },
+    THINGS_STACK_USER: {
+        "v3/app@tenant/devices/d1/up",
+        "v3/app@tenant/devices/d1/join",
+        *(f"v3/app@tenant/devices/d1/down/{answer}" for answer in ANSWERS),
+    },
     "d1": {"tilt/d1/telemetry", "tilt/d1/commands/ack"},
     "d2": set[str](),
 }

@@ -18,6 +18,7 @@ _COMMANDS = {
     "ledger": ("plumbline.cli.ledger", "ledger"),
     "decode": ("plumbline.cli.decode", "decode"),
     "device": ("plumbline.cli.device", "device"),
+    "network-server": ("plumbline.cli.network_server", "network_server"),
     "quarantine": ("plumbline.cli.quarantine", "quarantine"),
     "dlq": ("plumbline.cli.dlq", "dlq"),
     "user": ("plumbline.cli.accounts", "user"),
