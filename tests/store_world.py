@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, LiteralString, TypeAlias
+from uuid import UUID
 
 import psycopg
 
@@ -15,14 +16,17 @@ from plumbline.adapters.postgres.quarantine import PostgresQuarantine
 from plumbline.adapters.postgres.reading_store import PostgresReadingStore
 from plumbline.adapters.postgres.retention import PostgresRetention
 from plumbline.adapters.postgres.statuses import PostgresStatuses
+from plumbline.codecs.queue_message import Content
 from plumbline.domain.command_event import CommandEvent
 from plumbline.domain.delivery import (
+    DeliveredEvent,
     DeliveredReading,
     Receipt,
     Refusal,
     delivery_id,
     new_batch_id,
 )
+from plumbline.domain.device_event import DeviceEvent
 from plumbline.domain.reading import Reading
 from plumbline.domain.reason import Reason
 from plumbline.errors import StoreUnavailable
@@ -38,7 +42,7 @@ def reading(device_id: str = "dev-1", at: datetime = NOON, **values: Any) -> Rea
     return Reading(**(fields | values))
 
 
-Delivery: TypeAlias = DeliveredReading | Refusal | Receipt | CommandEvent
+Delivery: TypeAlias = Content
 
 
 @dataclass(slots=True)
@@ -49,16 +53,20 @@ class Batch:
     batch_id: str = field(default_factory=lambda: new_batch_id(datetime.now(UTC)))
     _indices: Iterator[int] = field(default_factory=itertools.count)
 
-    def deliver(self, *readings: Reading) -> list[DeliveredReading]:
+    def deliver(self, *readings: Reading, frame: UUID | None = None) -> list[DeliveredReading]:
         """Give each reading the batch's next delivery id."""
-        return [
-            DeliveredReading(r, delivery_id(self.batch_id, next(self._indices)), self.received_at)
-            for r in readings
-        ]
+        return [DeliveredReading(r, self._next_id(), self.received_at, frame) for r in readings]
+
+    def deliver_events(self, *events: DeviceEvent, frame: UUID) -> list[DeliveredEvent]:
+        """Give each event the batch's next delivery id."""
+        return [DeliveredEvent(e, self._next_id(), self.received_at, frame) for e in events]
+
+    def _next_id(self) -> UUID:
+        return delivery_id(self.batch_id, next(self._indices))
 
     def refuse(self, raw: bytes = b"?", device_id: str = "dev-1", parts: int = 1) -> list[Refusal]:
         """Make one refused message, cut into equal parts."""
-        identity = delivery_id(self.batch_id, next(self._indices))
+        identity = self._next_id()
         size = -(-len(raw) // parts)
         whole = Refusal(
             delivery_id=identity,
@@ -105,6 +113,7 @@ class World:
                 [d for d in deliveries if isinstance(d, DeliveredReading)],
                 [d for d in deliveries if isinstance(d, Refusal)],
                 [d for d in deliveries if isinstance(d, Receipt)],
+                [d for d in deliveries if isinstance(d, DeliveredEvent)],
                 [d for d in deliveries if isinstance(d, CommandEvent)],
             )
         )

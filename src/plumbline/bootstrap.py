@@ -37,7 +37,9 @@ from plumbline.topology import TOPOLOGY
 
 if TYPE_CHECKING:
     from plumbline.adapters.postgres.command_outbox import PostgresCommandOutbox
+    from plumbline.adapters.postgres.device_events import PostgresDeviceEvents
     from plumbline.adapters.postgres.ledger import PostgresLedger
+    from plumbline.adapters.postgres.lorawan_devices import PostgresLorawanDevices
     from plumbline.adapters.postgres.quarantine import PostgresQuarantine
     from plumbline.adapters.postgres.queue import PostgresQueue
     from plumbline.adapters.postgres.queue_admin import PostgresQueueAdmin
@@ -49,6 +51,8 @@ if TYPE_CHECKING:
     from plumbline.application.send_command import Encode, SendCommands
 
 _T = TypeVar("_T")
+
+_SILENCE_MS = 5000
 
 
 def once_a_thread(make: Callable[[], _T]) -> Callable[[], _T]:
@@ -71,12 +75,16 @@ def parse() -> Parse:
     local = settings.plumbline_run_dir is not None
     if settings.plumbline_run_dir is not None:
         lock = FileRunLock(Path(settings.plumbline_run_dir))
+    registry = settings.database_url
     return Parse(
         ingest_broker(
             settings.broker_endpoint.reveal(), settings.mqtt_topic, settings.broker_ca_file
         ),
-        queue(settings.distributing_queue_url, "distributing"),
-        SystemClock(),
+        Intake(
+            queue(settings.distributing_queue_url, "distributing"),
+            SystemClock(),
+            None if registry is None else lorawan_devices(registry.reveal()),
+        ),
         lock,
         TOPOLOGY.local_drain if local else TOPOLOGY.drain,
     )
@@ -103,6 +111,26 @@ def devices(database_url: str, credentials: DeviceCredentials) -> "Devices":
     from plumbline.application.devices import Devices  # noqa: PLC0415
 
     return Devices(PostgresDeviceRegistry(Database(database_url, StoreUnavailable)), credentials)
+
+
+def lorawan_devices(database_url: str) -> "PostgresLorawanDevices":
+    """Return the registry in that database, as uplinks ask it."""
+    from psycopg.conninfo import make_conninfo  # noqa: PLC0415 - see the module's docstring
+
+    from plumbline.adapters.postgres.database import Database  # noqa: PLC0415 - see the module's docstring
+    from plumbline.adapters.postgres.lorawan_devices import PostgresLorawanDevices  # noqa: PLC0415
+
+    # A database that has gone silent must not hold up the devices that need no registry.
+    url = make_conninfo(database_url, tcp_user_timeout=_SILENCE_MS)
+    return PostgresLorawanDevices(Database(url, StoreUnavailable))
+
+
+def device_events(database_url: str) -> "PostgresDeviceEvents":
+    """Return the devices' events in that database."""
+    from plumbline.adapters.postgres.database import Database  # noqa: PLC0415 - see the module's docstring
+    from plumbline.adapters.postgres.device_events import PostgresDeviceEvents  # noqa: PLC0415
+
+    return PostgresDeviceEvents(Database(database_url, StoreUnavailable))
 
 
 def queue_admin(database_url: str) -> "PostgresQueueAdmin":
@@ -253,7 +281,8 @@ def quarantine(database_url: str) -> "PostgresQuarantine":
 def replay(database_url: str) -> Replay:
     """Wire the replay of refused messages into the queues of that database."""
     distributing = local_queue(database_url, "distributing")
-    return Replay(quarantine(database_url), Intake(distributing, SystemClock()))
+    intake = Intake(distributing, SystemClock(), lorawan_devices(database_url))
+    return Replay(quarantine(database_url), intake)
 
 
 def local_queue(database_url: str, name: str, *, holder: str = "") -> "PostgresQueue":

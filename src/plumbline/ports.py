@@ -1,6 +1,6 @@
 """What the use cases need from the outside: Protocols, and the values that cross them."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,8 +9,8 @@ from uuid import UUID
 
 from plumbline.domain.account import ApiToken, Role, Scope, User
 from plumbline.domain.command_event import CommandEvent
-from plumbline.domain.delivery import DeliveredReading, Receipt, Refusal
-from plumbline.domain.device import Device
+from plumbline.domain.delivery import DeliveredEvent, DeliveredReading, Receipt, Refusal
+from plumbline.domain.device import Device, Lorawan
 
 
 class Clock(Protocol):
@@ -229,6 +229,7 @@ class PersistBatch:
     readings: Sequence[DeliveredReading] = ()
     refusals: Sequence[Refusal] = ()
     receipts: Sequence[Receipt] = ()
+    events: Sequence[DeliveredEvent] = ()
     command_events: Sequence[CommandEvent] = ()
 
 
@@ -237,8 +238,8 @@ class PersistOutcome:
     """What became of a batch.
 
     Attributes:
-        stored, duplicates, conflicts, quarantined: New outcomes of deliveries; answers to commands
-            count as readings do.
+        stored, duplicates, conflicts, quarantined: New outcomes of deliveries; events and answers
+            to commands are among the stored and the duplicates.
         repeated: Deliveries that an earlier transaction had already accounted for.
         answers: Of the stored, how many are answers to commands.
         command_events: Events of commands that were new, these answers among them.
@@ -363,16 +364,35 @@ class DeviceRegistry(Protocol):
     Every method raises StoreUnavailable where the database cannot serve.
     """
 
-    def add(self, devices: Mapping[str, str | None], name: str) -> list[str]:
-        """Add devices by id with their password hash (None: LoRaWAN), all or none.
+    def add(self, devices: Mapping[str, str], name: str) -> list[str]:
+        """Add MQTT devices by id with their password hash, all or none.
 
         Returns:
             The ids that exist already; then nothing was added.
         """
         ...
 
-    def add_or_rotate(self, devices: Mapping[str, str]) -> None:
-        """Add devices by id with their password hash; those that exist get the new hash."""
+    def add_or_rotate(self, devices: Mapping[str, str]) -> list[str]:
+        """Add MQTT devices by id with their password hash; those that exist get the new hash.
+
+        Returns:
+            The ids that are LoRaWAN devices; then nothing was changed.
+        """
+        ...
+
+    def add_lorawan(
+        self, devices: Mapping[str, Lorawan], name: str, *, replace: bool = False
+    ) -> list[tuple[str, str | None]]:
+        """Add LoRaWAN devices by id, all or none.
+
+        Args:
+            devices: No DevEUI twice.
+            name: Of each.
+            replace: LoRaWAN devices that exist get the new values, and keep their name.
+        Returns:
+            Devices that have an id or a DevEUI already that was to be added, as (id, DevEUI);
+            then nothing was changed.
+        """
         ...
 
     def rotate(self, device_id: str, password_hash: str) -> bool:
@@ -393,6 +413,27 @@ class DeviceRegistry(Protocol):
 
     def password_hashes(self) -> Mapping[str, str]:
         """Return the hashes of the devices that may connect, by id."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LorawanDevice:
+    """Whose an uplink is."""
+
+    device_id: str
+    lorawan: Lorawan
+    disabled: bool
+
+
+class LorawanDevices(Protocol):
+    """The registry, as uplinks ask it."""
+
+    def find(self, dev_euis: Collection[str]) -> Mapping[str, LorawanDevice]:
+        """Return the registered devices among these, by DevEUI.
+
+        Raises:
+            StoreUnavailable: The registry cannot serve.
+        """
         ...
 
 

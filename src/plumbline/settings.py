@@ -12,8 +12,9 @@ from plumbline.topology import TOPOLOGY
 
 DEFAULT_TOPICS = (
     "tilt/+/telemetry,tilt/+/commands/ack"
-    ",application/+/device/+/event/ack,application/+/device/+/event/txack"
-    ",v3/+/devices/+/down/sent,v3/+/devices/+/down/ack"
+    ",application/+/device/+/event/up,application/+/device/+/event/ack"
+    ",application/+/device/+/event/txack"
+    ",v3/+/devices/+/up,v3/+/devices/+/down/sent,v3/+/devices/+/down/ack"
     ",v3/+/devices/+/down/nack,v3/+/devices/+/down/failed"
 )
 """Readings, and answers to commands.
@@ -55,6 +56,13 @@ class ParsingSettings(msgspec.Struct, frozen=True, kw_only=True):
         Secret,
         Meta(description="Queue `distributing`: an SQS URL, or `postgresql://…#distributing`."),
     ]
+    database_url: Annotated[
+        Secret | None,
+        Meta(
+            description="Where LoRaWAN devices are registered; without it their uplinks are"
+            " quarantined as `unknown_device`."
+        ),
+    ] = None
     plumbline_run_dir: Annotated[
         str | None,
         Meta(description="On one machine: directory of the lock that keeps two runs apart."),

@@ -1,14 +1,16 @@
 """Every registry of devices, the real one and the fake."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from fake_devices import FakeDeviceRegistry
 from plumbline.adapters.postgres.database import Database
 from plumbline.adapters.postgres.devices import PostgresDeviceRegistry
-from plumbline.domain.device import Device, Protocol
+from plumbline.domain.device import Device, DeviceClass, Lorawan, NetworkServer, Protocol
 from plumbline.errors import StoreUnavailable
 from plumbline.ports import DeviceRegistry
 
@@ -31,6 +33,17 @@ def device(registry: DeviceRegistry, device_id: str) -> Device:
     return found.device
 
 
+def lorawan(dev_eui: str = "1000000000000001", **changes: Any) -> Lorawan:  # noqa: ANN401 - of any field
+    """Make what a device at a ChirpStack is known by."""
+    entry = Lorawan(
+        dev_eui=dev_eui,
+        network_server=NetworkServer.CHIRPSTACK,
+        application="app",
+        sensor_model="milesight-em310-tilt",
+    )
+    return replace(entry, **changes)
+
+
 def test_an_added_device_is_found_as_it_was_given(registry: DeviceRegistry) -> None:
     assert registry.add({"d1": "hash"}, "North pier") == []
     found = device(registry, "d1")
@@ -42,11 +55,45 @@ def test_an_added_device_is_found_as_it_was_given(registry: DeviceRegistry) -> N
     assert registry.get("d2") is None
 
 
-def test_a_device_without_a_hash_is_lorawan(registry: DeviceRegistry) -> None:
-    registry.add({"d1": None}, "")
-    assert device(registry, "d1").protocol is Protocol.LORAWAN
+def test_a_lorawan_device_is_found_as_it_was_given(registry: DeviceRegistry) -> None:
+    given = lorawan(
+        network_server=NetworkServer.THINGS_STACK,
+        tenant="",
+        network_device_id="eui-1000000000000001",
+        uplink_interval_s=600,
+        device_class=DeviceClass.C,
+    )
+    assert registry.add_lorawan({"d1": given}, "Wall") == []
+    found = device(registry, "d1")
+    assert (found.name, found.protocol, found.lorawan) == ("Wall", Protocol.LORAWAN, given)
     assert registry.password_hashes() == {}
     assert not registry.rotate("d1", "hash")
+    registry.add({"d2": "hash"}, "")
+    assert device(registry, "d2").lorawan is None
+
+
+def test_no_two_devices_have_one_dev_eui(registry: DeviceRegistry) -> None:
+    one, other = lorawan(), lorawan("1000000000000002")
+    registry.add_lorawan({"d1": one}, "")
+    assert registry.add_lorawan({"d2": one, "d3": other}, "") == [("d1", one.dev_eui)]
+    assert registry.get("d3") is None
+    assert registry.add_lorawan({"d1": other}, "") == [("d1", one.dev_eui)]
+    assert registry.add({"d1": "hash"}, "") == ["d1"]
+
+
+def test_a_lorawan_device_is_replaced_on_demand(registry: DeviceRegistry) -> None:
+    one, other = lorawan(), lorawan("1000000000000002")
+    registry.add_lorawan({"d1": one}, "Pier")
+    registry.add({"d2": "hash"}, "")
+    assert registry.add_lorawan({"d1": other, "d3": one}, "", replace=True) == []
+    assert device(registry, "d1").name == "Pier"
+    assert device(registry, "d1").lorawan == other
+    assert device(registry, "d3").lorawan == one
+    changed = lorawan(other.dev_eui, sensor_model="netvox-r718eb")
+    assert registry.add_lorawan({"d1": changed}, "", replace=True) == []
+    assert registry.add_lorawan({"d1": one}, "", replace=True) == [("d3", one.dev_eui)]
+    assert registry.add_lorawan({"d2": lorawan("2" * 16)}, "", replace=True) == [("d2", None)]
+    assert device(registry, "d1").lorawan == changed
 
 
 def test_all_or_none_are_added(registry: DeviceRegistry) -> None:
@@ -56,13 +103,20 @@ def test_all_or_none_are_added(registry: DeviceRegistry) -> None:
 
 
 def test_those_that_exist_are_rotated_on_demand(registry: DeviceRegistry) -> None:
-    registry.add({"d1": "old", "d2": None}, "Pier")
-    registry.add_or_rotate({"d1": "new", "d2": "new", "d3": "new"})
-    assert registry.password_hashes() == {"d1": "new", "d2": "new", "d3": "new"}
+    registry.add({"d1": "old"}, "Pier")
+    assert registry.add_or_rotate({"d1": "new", "d3": "new"}) == []
+    assert registry.password_hashes() == {"d1": "new", "d3": "new"}
     assert device(registry, "d1").name == "Pier"
     assert device(registry, "d1").rotated_at is not None
-    assert device(registry, "d2").protocol is Protocol.MQTT
     assert device(registry, "d3").rotated_at is None
+
+
+def test_a_lorawan_device_never_gets_a_password(registry: DeviceRegistry) -> None:
+    registry.add({"d1": "old"}, "")
+    registry.add_lorawan({"d2": lorawan()}, "")
+    assert registry.add_or_rotate({"d1": "new", "d2": "new", "d3": "new"}) == ["d2"]
+    assert registry.password_hashes() == {"d1": "old"}
+    assert device(registry, "d2").lorawan == lorawan()
 
 
 def test_rotation_replaces_the_hash(registry: DeviceRegistry) -> None:

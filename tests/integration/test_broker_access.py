@@ -12,6 +12,7 @@ from plumbline.adapters.mqtt.configuration import (
     INGEST_USER,
     LORAWAN_COMMAND_USER,
     MONITOR_USER,
+    NETWORK_SERVER_USERS,
     SERVICE_USERS,
 )
 from plumbline.adapters.mqtt.drain import MqttBroker
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 # Long enough for a message that should not come.
 SILENCE_S = 0.5
 
+CHIRPSTACK_USER, THINGS_STACK_USER = NETWORK_SERVER_USERS.values()
+
 SAID_OF_DOWNLINKS = {
     f"v3/app@tenant/devices/d1/down/{event}"
     for event in ("queued", "sent", "ack", "nack", "failed")
@@ -33,8 +36,11 @@ TOPICS = {
     "tilt/d1/commands/ack",
     "tilt/d1/other",
     "application/1/device/0102030405060708/event/up",
+    "application/1/device/0102030405060708/event/txack",
     "application/1/device/0102030405060708/command/down",
+    "application/1/device/0102030405060708/other/up",
     "v3/app@tenant/devices/d1/up",
+    "v3/app@tenant/devices/d1/join",
     "v3/app@tenant/devices/d1/down/push",
     "v3/app@tenant/devices/d1/down/replace",
     *SAID_OF_DOWNLINKS,
@@ -44,12 +50,18 @@ READS = {
         "tilt/d1/telemetry",
         "tilt/d1/commands/ack",
         "application/1/device/0102030405060708/event/up",
+        "application/1/device/0102030405060708/event/txack",
         "v3/app@tenant/devices/d1/up",
         *SAID_OF_DOWNLINKS,
     },
     COMMAND_USER: set[str](),
     LORAWAN_COMMAND_USER: set[str](),
     MONITOR_USER: set[str](),
+    CHIRPSTACK_USER: {"application/1/device/0102030405060708/command/down"},
+    THINGS_STACK_USER: {
+        "v3/app@tenant/devices/d1/down/push",
+        "v3/app@tenant/devices/d1/down/replace",
+    },
     "d1": {"tilt/d1/commands"},
     "d2": set[str](),
 }
@@ -62,6 +74,15 @@ WRITES = {
         "v3/app@tenant/devices/d1/down/replace",
     },
     MONITOR_USER: set[str](),
+    CHIRPSTACK_USER: {
+        "application/1/device/0102030405060708/event/up",
+        "application/1/device/0102030405060708/event/txack",
+    },
+    THINGS_STACK_USER: {
+        "v3/app@tenant/devices/d1/up",
+        "v3/app@tenant/devices/d1/join",
+        *SAID_OF_DOWNLINKS,
+    },
     "d1": {"tilt/d1/telemetry", "tilt/d1/commands/ack"},
     "d2": set[str](),
 }

@@ -1,15 +1,27 @@
 """What only the registry on PostgreSQL has: newest readings, and a server that can go."""
 
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import psycopg
 import pytest
+from psycopg import sql
 
 from plumbline.adapters.postgres.database import Database
 from plumbline.adapters.postgres.devices import PostgresDeviceRegistry
+from plumbline.adapters.postgres.lorawan_devices import PostgresLorawanDevices
+from plumbline.domain.device import DeviceClass, Lorawan, NetworkServer
 from plumbline.errors import StoreUnavailable
-from plumbline.ports import DeviceStatus
+from plumbline.ports import DeviceStatus, LorawanDevice
+
+_LORAWAN = {
+    "dev_eui": "1000000000000001",
+    "network_server": "chirpstack",
+    "application": "app",
+    "sensor_model": "milesight-em310-tilt",
+}
 
 
 @pytest.fixture
@@ -48,3 +60,53 @@ def test_a_database_that_is_gone_is_a_transient_error(
     with pytest.raises(StoreUnavailable):
         registry.all()
     assert [one.device.device_id for one in registry.all()] == ["d1"]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"protocol": "lorawan"},
+        {"protocol": "lorawan", **_LORAWAN, "dev_eui": None},
+        {"protocol": "lorawan", **_LORAWAN, "sensor_model": None},
+        {"protocol": "lorawan", **_LORAWAN, "dev_eui": "1000000000000A01"},
+        {"protocol": "lorawan", **_LORAWAN, "network_server": "loriot"},
+        {"protocol": "lorawan", **_LORAWAN, "device_class": "B"},
+        {"protocol": "lorawan", **_LORAWAN, "uplink_interval_s": "0"},
+        {"protocol": "lorawan", **_LORAWAN, "password_hash": "hash"},
+        {"protocol": "mqtt", "dev_eui": "1000000000000001"},
+        {"protocol": "mqtt", "uplink_interval_s": "60"},
+    ],
+)
+def test_the_database_keeps_no_half_a_lorawan_device(
+    database_url: str, columns: dict[str, str | None]
+) -> None:
+    names = sql.SQL(", ").join(map(sql.Identifier, columns))
+    values = sql.SQL(", ").join(map(sql.Literal, columns.values()))
+    statement = sql.SQL("INSERT INTO devices (device_id, {}) VALUES ('d1', {})")
+    with (
+        psycopg.connect(database_url) as connection,
+        pytest.raises(psycopg.errors.CheckViolation),
+    ):
+        connection.execute(statement.format(names, values))
+
+
+def test_uplinks_find_their_devices(registry: PostgresDeviceRegistry, database_url: str) -> None:
+    entry = Lorawan(
+        dev_eui="1000000000000001",
+        network_server=NetworkServer.THINGS_STACK,
+        application="app",
+        tenant="ttn",
+        network_device_id="eui-1000000000000001",
+        sensor_model="milesight-em310-tilt",
+        uplink_interval_s=600,
+        device_class=DeviceClass.C,
+    )
+    registry.add({"d0": "hash"}, "")
+    registry.add_lorawan({"d1": entry, "d2": replace(entry, dev_eui="2" * 16)}, "")
+    registry.set_disabled("d2", disabled=True)
+    with closing(Database(database_url, StoreUnavailable)) as database:
+        found = PostgresLorawanDevices(database).find(["1000000000000001", "2" * 16, "3" * 16])
+    assert found == {
+        "1000000000000001": LorawanDevice("d1", entry, disabled=False),
+        "2" * 16: LorawanDevice("d2", replace(entry, dev_eui="2" * 16), disabled=True),
+    }

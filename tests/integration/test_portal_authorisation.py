@@ -19,7 +19,7 @@ from plumbline.portal.guard import SAFE_METHODS
 from plumbline.portal.route import Route, RouteRole
 from plumbline.portal.routes import ROUTES
 from portal_process import Answer, Client, PortalProcess
-from store_world import connect as connect_database
+from portal_world import LORAWAN, add_device
 
 _REFUSED = {401, 403}
 _VALUES = {"device_id": "tower", "command_id": "00000000-0000-4000-8000-000000000000"}
@@ -65,8 +65,7 @@ def portal(
     module_database_url: str, redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[PortalProcess]:
     """Yield a running portal with one device; its users stay from test to test."""
-    with connect_database(module_database_url) as connection:
-        connection.execute("INSERT INTO devices (device_id, protocol) VALUES ('tower', 'lorawan')")
+    add_device(module_database_url, "tower", LORAWAN)
     log_path = tmp_path_factory.mktemp("portal") / "portal.log"
     with PortalProcess(module_database_url, redis_server.url, log_path) as running:
         yield running

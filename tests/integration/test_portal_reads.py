@@ -92,7 +92,19 @@ def test_the_fleet_is_listed_searched_and_filtered(client: Client) -> None:
 
 
 def test_one_device_and_its_status(client: Client) -> None:
-    assert get(client, f"{_ME}/tower")["created_at"] is not None
+    tower, bridge = get(client, f"{_ME}/tower"), get(client, f"{_ME}/bridge")
+    assert tower["created_at"] is not None
+    assert tower["lorawan"] is None
+    assert bridge["lorawan"] == {
+        "dev_eui": "1000000000000001",
+        "network_server": "chirpstack",
+        "application": "app",
+        "tenant": None,
+        "network_device_id": None,
+        "sensor_model": "milesight-em310-tilt",
+        "uplink_interval_s": None,
+        "device_class": "A",
+    }
     status = get(client, f"{_ME}/tower/status")
     assert status["last_seen"] == format_time(BASE + timedelta(minutes=199))
     assert 0 <= status["age_s"] < 60

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -14,12 +15,14 @@ from plumbline.codecs.queue_message import (
     decode,
     encode_command_event,
     encode_delivered,
+    encode_event,
     encode_receipt,
     encode_refusal,
     forward,
 )
 from plumbline.domain.command_event import CommandEvent
-from plumbline.domain.delivery import Receipt, Refusal
+from plumbline.domain.delivery import DeliveredEvent, Receipt, Refusal
+from plumbline.domain.device_event import DeviceEvent
 from plumbline.domain.ledger import Balance
 from plumbline.errors import QueueUnavailable
 from plumbline.ports import OutgoingMessage
@@ -80,6 +83,8 @@ def encoded(delivery: Delivery) -> list[OutgoingMessage]:
         return [message]
     if isinstance(delivery, CommandEvent):
         return [encode_command_event(delivery)]
+    if isinstance(delivery, DeliveredEvent):
+        return [encode_event(delivery)]
     return [encode_delivered(delivery)]
 
 
@@ -99,15 +104,18 @@ def pipeline(database_url: str) -> Iterator[Pipeline]:
 
 
 def test_a_message_is_in_one_place_at_every_step(pipeline: Pipeline) -> None:
-    batch = Batch()
+    batch, frame = Batch(), uuid4()
+    start = DeviceEvent("c", NOON, "start")
     deliveries: list[Delivery] = [
         *batch.deliver(reading("a"), reading("b"), reading("b"), reading("a", tilt_angle_deg=2.0)),
         *batch.refuse(b"?", "a"),
         *batch.refuse(b"!", ""),
+        *batch.deliver_events(start, start, frame=frame),
+        *batch.deliver(reading("c"), reading("c", at=NOON + timedelta(seconds=2)), frame=frame),
     ]
-    receipt = batch.receipt({"a": 3, "b": 2, "": 1}, messages=5)
-    in_flight = Balance(received=6, in_flight=6)
-    done = Balance(received=6, stored=2, duplicates=1, conflicts=1, quarantined=2)
+    receipt = batch.receipt({"a": 3, "b": 2, "": 1, "c": 4}, messages=9)
+    in_flight = Balance(received=10, in_flight=10)
+    done = Balance(received=10, stored=4, duplicates=3, conflicts=1, quarantined=2)
 
     assert pipeline.balance() == Balance()
     pipeline.send(*deliveries)
@@ -121,7 +129,7 @@ def test_a_message_is_in_one_place_at_every_step(pipeline: Pipeline) -> None:
     assert pipeline.world.ledger.account("b").total == Balance(received=2, in_flight=2)
     pipeline.persist(delete=False)
     assert pipeline.balance() == done
-    assert pipeline.world.ledger.account().messages == 5
+    assert pipeline.world.ledger.account().messages == 9
     pipeline.world.query("DELETE FROM queue_lease")
     pipeline.distribute()
     pipeline.persist()

@@ -16,6 +16,7 @@ from plumbline.codecs.sensors.readings import to_readings
 from plumbline.codecs.sensors.registry import codec_for, decode, models
 from plumbline.codecs.sensors.sample import Sample
 from plumbline.codecs.uplink import Uplink
+from plumbline.domain.device_event import DeviceEvent
 from plumbline.domain.reading import Reading
 from plumbline.domain.reason import Reason
 from plumbline.errors import InvalidPayload, UnsupportedCommand
@@ -86,12 +87,11 @@ def require_sound(sample: Sample, uplink: Uplink) -> None:
         if isinstance(result, Reading):
             assert -180 <= result.tilt_angle_deg <= 180
             assert decode_reading(encode_reading(result)) == result
+        elif isinstance(result, DeviceEvent):
+            assert result.detail
+            require_plain(result.fields)
         else:
-            assert result.reason in {
-                Reason.NO_TILT,
-                Reason.TIMESTAMP_TOO_OLD,
-                Reason.TIMESTAMP_IN_FUTURE,
-            }
+            assert result.reason in {Reason.TIMESTAMP_TOO_OLD, Reason.TIMESTAMP_IN_FUTURE}
             assert result.detail
 
 

@@ -1,11 +1,15 @@
 """The registry of devices: what it refuses, and what it tells the broker."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
 from fake_devices import FakeCredentials, FakeDeviceRegistry
-from plumbline.application.devices import Devices, NewPassword
-from plumbline.domain.device import Protocol
-from plumbline.errors import NotFound, PermanentError
+from plumbline.application.devices import Devices
+from plumbline.application.lorawan_entry import complete
+from plumbline.domain.device import Lorawan, NetworkServer
+from plumbline.errors import ConfigurationError, NotFound, PermanentError
 
 
 @pytest.fixture
@@ -18,16 +22,20 @@ def devices(broker: FakeCredentials) -> Devices:
     return Devices(FakeDeviceRegistry(), broker)
 
 
-def add(devices: Devices, device_id: str) -> NewPassword:
-    new = devices.add(device_id)
-    assert new is not None
-    return new
+def lorawan(dev_eui: str = "1000000000000001", **changes: Any) -> Lorawan:  # noqa: ANN401 - of any field
+    entry = Lorawan(
+        dev_eui=dev_eui,
+        network_server=NetworkServer.CHIRPSTACK,
+        application="ca739e26-7b67-4f14-b69e-d568c22a5a75",
+        sensor_model="milesight-em310-tilt",
+    )
+    return replace(entry, **changes)
 
 
 def test_an_added_device_may_connect_with_a_long_password_of_its_own(
     devices: Devices, broker: FakeCredentials
 ) -> None:
-    first, second = add(devices, "d1"), add(devices, "d2")
+    first, second = devices.add("d1"), devices.add("d2")
     assert broker.accepts(first)
     assert broker.accepts(second)
     assert first.username == "d1"
@@ -38,9 +46,10 @@ def test_an_added_device_may_connect_with_a_long_password_of_its_own(
 
 @pytest.mark.parametrize("device_id", ["", "a/b", "a+", "#", "ü", "d 1", "x" * 51, "d1\n"])
 def test_what_is_no_device_id_is_refused(devices: Devices, device_id: str) -> None:
-    for protocol in Protocol:
-        with pytest.raises(PermanentError, match="no device id"):
-            devices.add(device_id, protocol=protocol)
+    with pytest.raises(PermanentError, match="no device id"):
+        devices.add(device_id)
+    with pytest.raises(PermanentError, match="no device id"):
+        devices.add_lorawan({device_id: lorawan()})
 
 
 @pytest.mark.parametrize("device_id", ["plumbline-ingest", "plumbline-command", "plumbline-x"])
@@ -52,7 +61,7 @@ def test_names_of_services_are_refused(devices: Devices, device_id: str) -> None
 def test_a_second_device_of_that_id_is_refused_and_changes_nothing(
     devices: Devices, broker: FakeCredentials
 ) -> None:
-    first = add(devices, "d1")
+    first = devices.add("d1")
     with pytest.raises(PermanentError, match="registered already: d1"):
         devices.add("d1")
     with pytest.raises(PermanentError, match="registered already: d1"):
@@ -74,14 +83,14 @@ def test_the_same_id_twice_is_refused(devices: Devices) -> None:
 
 
 def test_many_may_rotate_what_exists(devices: Devices, broker: FakeCredentials) -> None:
-    old = add(devices, "d1")
+    old = devices.add("d1")
     new = devices.add_many(["d1", "d2"], rotate=True)
     assert not broker.accepts(old)
     assert all(map(broker.accepts, new))
 
 
 def test_rotation_ends_the_old_password(devices: Devices, broker: FakeCredentials) -> None:
-    old = add(devices, "d1")
+    old = devices.add("d1")
     new = devices.rotate("d1")
     assert broker.accepts(new)
     assert not broker.accepts(old)
@@ -90,7 +99,7 @@ def test_rotation_ends_the_old_password(devices: Devices, broker: FakeCredential
 def test_a_disabled_device_comes_back_with_the_password_it_had(
     devices: Devices, broker: FakeCredentials
 ) -> None:
-    password = add(devices, "d1")
+    password = devices.add("d1")
     devices.disable("d1")
     assert not broker.accepts(password)
     devices.enable("d1")
@@ -98,10 +107,60 @@ def test_a_disabled_device_comes_back_with_the_password_it_had(
 
 
 def test_a_lorawan_device_has_no_password(devices: Devices, broker: FakeCredentials) -> None:
-    assert devices.add("d1", protocol=Protocol.LORAWAN) is None
+    devices.add_lorawan({"d1": lorawan()}, name="Wall")
     assert broker.known == {}
+    assert devices.show("d1").device.lorawan == lorawan()
     with pytest.raises(NotFound, match="no MQTT device d1"):
         devices.rotate("d1")
+    with pytest.raises(PermanentError, match="have no password: d1"):
+        devices.add_many(["d1", "d2"], rotate=True)
+
+
+def test_a_second_lorawan_device_of_that_id_or_dev_eui_is_refused(devices: Devices) -> None:
+    devices.add_lorawan({"d1": lorawan()})
+    with pytest.raises(PermanentError, match="registered already: d1"):
+        devices.add_lorawan({"d1": lorawan("2" * 16)})
+    with pytest.raises(PermanentError, match="DevEUI 1000000000000001 is that of device d1"):
+        devices.add_lorawan({"d2": lorawan()})
+    with pytest.raises(PermanentError, match="the same DevEUI twice"):
+        devices.add_lorawan({"d2": lorawan("3" * 16), "d3": lorawan("3" * 16)})
+
+
+def test_what_an_operator_says_of_a_lorawan_device_is_completed() -> None:
+    for written in ("24:E1:24:00:0A:00:00:01", "24-e1-24-00-0a-00-00-01", "24E124000A000001"):
+        assert complete(lorawan(written)).dev_eui == "24e124000a000001"
+    things_stack = lorawan(network_server=NetworkServer.THINGS_STACK)
+    found = complete(things_stack)
+    assert (found.tenant, found.network_device_id) == ("ttn", "eui-1000000000000001")
+    assert complete(replace(things_stack, tenant="")).tenant == ""
+    assert complete(lorawan(sensor_model="acme-t1"), without_codec=True).sensor_model == "acme-t1"
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"dev_eui": "24e124"}, "dev-eui"),
+        ({"dev_eui": "g" * 16}, "dev-eui"),
+        ({"dev_eui": "１" * 16}, "dev-eui"),
+        ({"sensor_model": "acme-t1"}, "sensor-model: no codec"),
+        ({"sensor_model": ""}, "sensor-model"),
+        ({"application": ""}, "application"),
+        ({"application": "a/b"}, "application"),
+        ({"application": "+"}, "application"),
+        ({"application": "a\0"}, "application"),
+        ({"tenant": "ttn"}, "ChirpStack has none"),
+        ({"network_device_id": "d"}, "ChirpStack has none"),
+        ({"network_server": NetworkServer.THINGS_STACK, "tenant": "a#"}, "tenant"),
+        (
+            {"network_server": NetworkServer.THINGS_STACK, "network_device_id": "a/b"},
+            "network-device-id",
+        ),
+        ({"uplink_interval_s": 0}, "uplink-interval"),
+    ],
+)
+def test_a_wrong_value_of_a_lorawan_device_is_named(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigurationError, match=says):
+        complete(lorawan(**changes))
 
 
 def test_what_is_not_registered_is_not_found(devices: Devices) -> None:

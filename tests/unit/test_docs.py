@@ -1,6 +1,7 @@
 """The documentation says what the code does, and its links lead somewhere."""
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -79,3 +80,15 @@ def test_every_test_that_the_documentation_names_exists() -> None:
     }
     assert len(named) > 30
     assert named <= defined, sorted(named - defined)
+
+
+def test_every_block_of_toml_is_toml() -> None:
+    """ChirpStack and package managers refuse the whole file for one wrong line."""
+    blocks = [
+        block
+        for page in PAGES
+        for block in re.findall(r"```toml\n(.*?)```", page.read_text("utf-8"), re.DOTALL)
+    ]
+    assert len(blocks) >= 2
+    for block in blocks:
+        assert tomllib.loads(block)

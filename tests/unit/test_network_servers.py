@@ -3,7 +3,7 @@
 import copy
 import json
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from plumbline.codecs import chirpstack, things_stack
 from plumbline.codecs.event_json import MAX_EVENT_BYTES
-from plumbline.codecs.uplink import Uplink, merge
+from plumbline.codecs.uplink import Reception, Uplink, best_reception
 from plumbline.domain.reading import format_time
 from plumbline.domain.reason import Reason
 from plumbline.errors import InvalidPayload
@@ -172,8 +172,8 @@ def test_an_event_without_any_time_is_refused(
     assert refusal.value.reason is Reason.MISSING_FIELD
 
 
-def test_the_same_frame_through_two_gateways_is_one_as_it_was_heard_best() -> None:
-    """Two events of one frame, each with another gateway, time and deduplication id."""
+def test_the_same_frame_in_two_events_has_one_deduplication_id() -> None:
+    """Each with another gateway, time and id of the server."""
     event = CHIRPSTACK[0]["event"]
     near = chirpstack.decode_uplink(encoded(event))
     far_event = json.loads(
@@ -182,9 +182,7 @@ def test_the_same_frame_through_two_gateways_is_one_as_it_was_heard_best() -> No
     far_event["time"] = "2023-05-22T07:47:07Z"
     far_event["rxInfo"][0] |= {"gatewayId": "far", "rssi": -120, "snr": -12.0}
     far = chirpstack.decode_uplink(encoded(far_event))
-    other = chirpstack.decode_uplink(changed(event, "fCnt", 5))
-    assert merge([far, other, near]) == [near, other]
-    assert merge([near, other, far]) == [near, other]
+    assert near.deduplication_id == far.deduplication_id
 
 
 @pytest.mark.parametrize(
@@ -206,10 +204,11 @@ def test_another_frame_has_another_deduplication_id(path: str, value: object) ->
 
 
 def test_a_reception_without_signal_never_wins() -> None:
-    uplink = chirpstack.decode_uplink(encoded(CHIRPSTACK[0]["event"]))
-    silent = replace(uplink, gateway_id="silent", rssi_dbm=None, snr_db=None)
-    assert merge([silent, uplink]) == [uplink]
-    assert merge([silent]) == [silent]
+    silent, weak = Reception("silent", None, None), Reception("weak", None, -20.0)
+    strong = Reception("strong", -140.0, -19.5)
+    assert best_reception([silent, weak]) == weak
+    assert best_reception([strong, weak, silent]) == strong
+    assert best_reception([silent]) == silent
 
 
 JSON = st.recursive(

@@ -1,22 +1,33 @@
 """The parsing run: order, acknowledgement after acceptance, quarantine, deadline."""
 
 import json
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fake_broker import RECEIVED_AT, FakeBroker, ScriptedQueue, queue_messages
+from fakes import FakeClock
+from plumbline.application.intake import Intake
 from plumbline.application.parse import Parse
-from plumbline.codecs.queue_message import decode
-from plumbline.domain.command_event import CommandEvent
+from plumbline.codecs.queue_message import Content, decode
 from plumbline.domain.delivery import DeliveredReading, Receipt, Refusal
 from plumbline.domain.reading import format_time
 from plumbline.domain.reason import Reason
 from plumbline.errors import AlreadyRunning, BrokerUnavailable, QueueUnavailable
+from plumbline.ports import LorawanDevice, LorawanDevices
 from plumbline.topology import Drain
+from uplink_events import (
+    DEV_EUI,
+    OTHER_EUI,
+    FakeLorawanDevices,
+    chirpstack_event,
+    chirpstack_topic,
+    entry,
+)
 
 DRAIN = Drain(batch_size=10, linger_s=1, quiet_s=1, margin_s=5)
 
@@ -37,8 +48,13 @@ class HeldLock:
         raise AlreadyRunning(function)
 
 
-def parse(broker: FakeBroker, queue: ScriptedQueue, drain: Drain = DRAIN) -> Parse:
-    return Parse(broker, queue, FixedClock(), NoLock(), drain)
+def parse(
+    broker: FakeBroker,
+    queue: ScriptedQueue,
+    drain: Drain = DRAIN,
+    registry: LorawanDevices | None = None,
+) -> Parse:
+    return Parse(broker, Intake(queue, FixedClock(), registry), NoLock(), drain)
 
 
 def payload(sequence: int, status: str = "normal") -> bytes:
@@ -55,7 +71,7 @@ def publish(broker: FakeBroker, device: str, sequence: int, status: str = "norma
     broker.publish(f"tilt/{device}/telemetry", payload(sequence, status))
 
 
-def contents(queue: ScriptedQueue) -> list[DeliveredReading | Refusal | Receipt | CommandEvent]:
+def contents(queue: ScriptedQueue) -> list[Content]:
     return [decode(message) for message in queue_messages(queue.sent)]
 
 
@@ -226,5 +242,73 @@ def test_two_runs_never_work_at_once() -> None:
     broker, queue = FakeBroker(), ScriptedQueue()
     publish(broker, "a", 1)
     with pytest.raises(AlreadyRunning):
-        Parse(broker, queue, FixedClock(), HeldLock(), DRAIN).run(lambda: 60.0)
+        Parse(broker, Intake(queue, FixedClock()), HeldLock(), DRAIN).run(lambda: 60.0)
     assert queue.sent == []
+
+
+# --- uplinks while the registry of devices is away -------------------------------------------
+
+
+def publish_uplink(broker: FakeBroker, f_cnt: int, dev_eui: str = DEV_EUI) -> None:
+    at = RECEIVED_AT + timedelta(seconds=f_cnt)
+    broker.publish(chirpstack_topic(dev_eui), chirpstack_event(dev_eui=dev_eui, f_cnt=f_cnt, at=at))
+
+
+def test_uplinks_that_wait_hold_up_no_other_device_and_come_in_order() -> None:
+    broker, queue = FakeBroker(), ScriptedQueue()
+    registry = FakeLorawanDevices(pier=entry())
+    registry.away = True
+    for number in range(1, 31):
+        publish_uplink(broker, number)
+        publish(broker, "tower", number)
+    report = parse(broker, queue, registry=registry).run(lambda: 60.0)
+    assert (report.waiting, report.readings, report.drained) == (30, 30, False)
+    assert readings(queue) == [("tower", number) for number in range(1, 31)]
+    assert len(broker.queues["a"]) == 30, "nothing of them is acknowledged"
+    registry.away = False
+    report = parse(broker, queue, registry=registry).run(lambda: 60.0)
+    assert (report.waiting, report.drained) == (0, True)
+    assert readings(queue)[30:] == [("pier", number) for number in range(1, 31)]
+    assert broker.queues["a"] == []
+
+
+def test_no_uplink_overtakes_one_that_waits() -> None:
+    """The registry comes back in the middle of a run."""
+    broker, queue = FakeBroker(), ScriptedQueue()
+    registry = AwayOnce(pier=entry(), wall=entry(OTHER_EUI))
+    for number in range(1, 16):
+        publish_uplink(broker, number)
+    publish_uplink(broker, 1, OTHER_EUI)
+    intake = Intake(queue, HurryingClock(), registry)
+    report = Parse(broker, intake, NoLock(), DRAIN).run(lambda: 60.0)
+    assert report.waiting == 15
+    assert readings(queue) == [("wall", 1)]
+    Parse(broker, intake, NoLock(), DRAIN).run(lambda: 60.0)
+    assert readings(queue)[1:] == [("pier", number) for number in range(1, 16)]
+
+
+def test_a_run_ends_before_the_broker_has_no_place_for_more_that_wait() -> None:
+    broker, queue = FakeBroker(), ScriptedQueue()
+    registry = FakeLorawanDevices(pier=entry())
+    registry.away = True
+    for number in range(1, 21_001):
+        publish_uplink(broker, number % 200)
+    drain = Drain(batch_size=1000, linger_s=1, quiet_s=1, margin_s=5)
+    report = parse(broker, queue, drain, registry).run(lambda: 60.0)
+    assert 18_000 < report.waiting < 20_000
+
+
+class AwayOnce(FakeLorawanDevices):
+    """Cannot be asked the first time."""
+
+    def find(self, dev_euis: Collection[str]) -> Mapping[str, LorawanDevice]:
+        self.away = not self.asked
+        return super().find(dev_euis)
+
+
+class HurryingClock(FakeClock):
+    """Each look finds it ten seconds later."""
+
+    def now(self) -> datetime:
+        self.advance(10)
+        return super().now()

@@ -8,12 +8,12 @@ import pytest
 
 from fake_broker import RECEIVED_AT, queue_messages
 from plumbline.codecs.queue_message import (
+    Content,
     decode,
     encode_delivered,
     encode_receipt,
     encode_refusal,
 )
-from plumbline.domain.command_event import CommandEvent
 from plumbline.domain.delivery import DeliveredReading, Receipt, Refusal, batch_of, delivery_id
 from plumbline.domain.reading import Reading
 from plumbline.domain.reason import Reason
@@ -24,9 +24,7 @@ RECEIPT = Receipt("0123456789abcdef01234567", RECEIVED_AT, 2, {"a": 1, "": 1})
 REFUSAL = Refusal(uuid4(), "a", "tilt/a/telemetry", b"\0\xff", Reason.NOT_UTF8, "", RECEIVED_AT)
 
 
-def decoded(
-    outgoing: Iterable[OutgoingMessage],
-) -> list[DeliveredReading | Refusal | Receipt | CommandEvent]:
+def decoded(outgoing: Iterable[OutgoingMessage]) -> list[Content]:
     return [decode(message) for message in queue_messages(outgoing)]
 
 

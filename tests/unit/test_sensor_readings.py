@@ -1,5 +1,6 @@
 """From a sensor's sample to readings, and what a sample may hold."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,7 @@ from plumbline.codecs.sensors.readings import to_readings
 from plumbline.codecs.sensors.registry import decode
 from plumbline.codecs.sensors.sample import Sample
 from plumbline.codecs.uplink import Uplink
+from plumbline.domain.device_event import DeviceEvent
 from plumbline.domain.reading import Reading, Status
 from plumbline.domain.reason import Reason
 from plumbline.errors import InvalidPayload
@@ -31,7 +33,9 @@ UPLINK = Uplink(
 )
 
 
-def readings_of(model: str, f_port: int, payload_hex: str) -> list[Reading | InvalidPayload]:
+def readings_of(
+    model: str, f_port: int, payload_hex: str
+) -> list[Reading | DeviceEvent | InvalidPayload]:
     sample = decode(model, f_port, bytes.fromhex(payload_hex))
     return to_readings(sample, UPLINK, "bridge-north", received_at=RECEIVED_AT)
 
@@ -114,13 +118,45 @@ def test_a_record_from_before_what_is_kept_is_refused_alone() -> None:
         ("elv-lw-omo", 10, "96010100000010", "without a tilt area"),
     ],
 )
-def test_a_frame_without_an_angle_is_no_reading(
+def test_a_frame_without_an_angle_is_an_event(
     model: str, f_port: int, payload: str, says: str
 ) -> None:
-    [refusal] = readings_of(model, f_port, payload)
+    [event] = readings_of(model, f_port, payload)
+    assert isinstance(event, DeviceEvent)
+    assert says in event.detail
+    assert (event.device_id, event.observed_at) == ("bridge-north", UPLINK.observed_at)
+    assert (event.rssi_dbm, event.snr_db, event.sequence) == (-35.0, 11.5, 7)
+
+
+def test_an_event_keeps_all_that_the_frame_says() -> None:
+    [event] = readings_of("dragino-ts01-lb", 5, "2f010001ff0ce4")
+    assert isinstance(event, DeviceEvent)
+    assert event.fields == {
+        "sensor_model": "dragino-ts01-lb",
+        "f_port": 85,
+        "sensor": {
+            "model": "TS01-LB",
+            "firmware": "1.0.0",
+            "band": "EU868",
+            "sub_band": None,
+            "battery_v": 3.3,
+        },
+    }
+
+
+def test_an_event_has_the_devices_own_judgement() -> None:
+    """An alarm without an angle goes first in its batch, as any alarm does."""
+    [event] = readings_of("dragino-lgt92", 2, "00000000000000004c2e64")
+    assert isinstance(event, DeviceEvent)
+    assert event.status is Status.ALARM
+
+
+def test_an_event_of_an_impossible_time_is_refused() -> None:
+    sample = Sample(model="acme-t1", fields={}, no_tilt="start")
+    late = replace(UPLINK, observed_at=RECEIVED_AT + timedelta(minutes=6))
+    [refusal] = to_readings(sample, late, "bridge-north", received_at=RECEIVED_AT)
     assert isinstance(refusal, InvalidPayload)
-    assert refusal.reason is Reason.NO_TILT
-    assert says in refusal.detail
+    assert refusal.reason is Reason.TIMESTAMP_IN_FUTURE
 
 
 # --- what a sample may hold ------------------------------------------------------------------

@@ -63,7 +63,13 @@ def test_each_malformed_message_is_refused_for_its_reason(kind: Malformed) -> No
 def test_malformed_messages_cover_every_reason_a_device_can_cause() -> None:
     """The others belong to topics it may not use, to LoRaWAN frames and to commands."""
     elsewhere = {
-        *("unknown_topic", "codec_failed", "invalid_frame", "unknown_model", "no_tilt"),
+        "unknown_topic",
+        "codec_failed",
+        "invalid_frame",
+        "unknown_model",
+        "unknown_device",
+        "disabled_device",
+        "registry_mismatch",
         "unknown_command",
     }
     assert {kind.reason for kind in MALFORMED} >= {r for r in Reason if r.value not in elsewhere}

@@ -1,10 +1,10 @@
 """The registry of devices, and their passwords at the broker."""
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from plumbline.domain.device import Protocol
+from plumbline.domain.device import Lorawan
 from plumbline.domain.reading import is_device_id
 from plumbline.errors import NotFound, PermanentError
 from plumbline.ports import DeviceCredentials, DeviceRegistry, RegisteredDevice
@@ -41,21 +41,38 @@ class Devices:
         self._registry = registry
         self._credentials = credentials
 
-    def add(
-        self, device_id: str, *, name: str = "", protocol: Protocol = Protocol.MQTT
-    ) -> NewPassword | None:
-        """Add one device.
+    def add(self, device_id: str, *, name: str = "") -> NewPassword:
+        """Add one MQTT device and return its password.
 
-        Returns:
-            Its password; None for LoRaWAN, where the network server connects for it.
         Raises:
             PermanentError: Not a device id, a reserved one, or one that exists already.
         """
-        if protocol is Protocol.MQTT:
-            return self._add([device_id], name)[0]
-        _require_valid([device_id])
-        _require_new(self._registry.add({device_id: None}, name))
-        return None
+        return self._add([device_id], name)[0]
+
+    def add_lorawan(
+        self, devices: Mapping[str, Lorawan], *, name: str = "", replace: bool = False
+    ) -> None:
+        """Add LoRaWAN devices, all or none; their network server connects for them.
+
+        Args:
+            devices: By id.
+            name: Of each.
+            replace: Those that exist get the new values.
+
+        Raises:
+            PermanentError: Not a device id, a reserved one, or one that exists already; a DevEUI
+                that another device has.
+        """
+        _require_valid(list(devices))
+        euis = {one.dev_eui: device_id for device_id, one in devices.items()}
+        if len(euis) < len(devices):
+            msg = "the same DevEUI twice"
+            raise PermanentError(msg)
+        found = self._registry.add_lorawan(devices, name, replace=replace)
+        _require_new([device_id for device_id, _ in found if device_id in devices])
+        for device_id, dev_eui in found:
+            msg = f"DevEUI {dev_eui} is that of device {device_id} already"
+            raise PermanentError(msg)
 
     def add_many(self, device_ids: Sequence[str], *, rotate: bool = False) -> Sequence[NewPassword]:
         """Add MQTT devices, all or none.
@@ -66,13 +83,16 @@ class Devices:
         Returns:
             Their passwords, in the order given.
         Raises:
-            PermanentError: Not a device id, a reserved one, or one that exists already.
+            PermanentError: Not a device id, a reserved one, one that exists already, or that of a
+                LoRaWAN device.
         """
         if not rotate:
             return self._add(device_ids, "")
         _require_valid(device_ids)
         passwords = [_new_password(device_id) for device_id in device_ids]
-        self._registry.add_or_rotate(self._hashes(passwords))
+        if lorawan := self._registry.add_or_rotate(self._hashes(passwords)):
+            msg = f"LoRaWAN devices have no password: {_some(lorawan)}"
+            raise PermanentError(msg)
         self.publish()
         return passwords
 
@@ -160,9 +180,13 @@ def _require_valid(device_ids: Sequence[str]) -> None:
 
 def _require_new(existing: Sequence[str]) -> None:
     if existing:
-        more = " and more" if len(existing) > _LISTED else ""
-        msg = f"registered already: {', '.join(existing[:_LISTED])}{more}"
+        msg = f"registered already: {_some(existing)}"
         raise PermanentError(msg)
+
+
+def _some(device_ids: Sequence[str]) -> str:
+    more = " and more" if len(device_ids) > _LISTED else ""
+    return f"{', '.join(device_ids[:_LISTED])}{more}"
 
 
 def _no_device(device_id: str) -> str:

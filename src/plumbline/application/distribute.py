@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from plumbline.codecs.queue_message import (
     COMMAND_EVENT,
+    DEVICE_EVENT,
     READING,
     RECEIPT,
     REFUSAL,
@@ -15,6 +16,7 @@ from plumbline.ports import OutgoingMessage, Queue, QueueMessage
 
 ROUTES: Mapping[str, str] = {
     READING: "db1",
+    DEVICE_EVENT: "db1",
     REFUSAL: "db1",
     RECEIPT: "db1",
     COMMAND_EVENT: "db1",

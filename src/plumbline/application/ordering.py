@@ -11,6 +11,8 @@ class ItemKind(Enum):
     """What a delivery has become."""
 
     READING = auto()
+    EVENT = auto()
+    """Of a device that has no angle to tell."""
     REFUSAL = auto()
     ANSWER = auto()
     """To a command."""
@@ -22,7 +24,7 @@ class PendingItem:
 
     Attributes:
         source: Index of the broker message it came from.
-        device_id: From the topic.
+        device_id: Whose it is, or UNATTRIBUTED.
         kind: What it has become.
         alarm: Whether it must go ahead of devices without an alarm.
         messages: What is sent for it; several for a large refused message.

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from plumbline.codecs.queue_message import decode
 from plumbline.domain.command_event import CommandEvent
-from plumbline.domain.delivery import DeliveredReading, Receipt, Refusal
+from plumbline.domain.delivery import DeliveredEvent, DeliveredReading, Receipt, Refusal
 from plumbline.errors import InvalidMessage
 from plumbline.ports import PersistBatch, PersistOutcome, QueueMessage, ReadingStore
 
@@ -39,9 +39,10 @@ class Persist:
         failed: dict[str, str] = {}
         owners: dict[UUID, str] = {}
         readings: list[DeliveredReading] = []
+        events: list[DeliveredEvent] = []
         refusals: list[Refusal] = []
         receipts: list[Receipt] = []
-        events: list[CommandEvent] = []
+        command_events: list[CommandEvent] = []
         for message in messages:
             try:
                 content = decode(message)
@@ -52,13 +53,18 @@ class Persist:
                 receipts.append(content)
                 continue
             owners[content.delivery_id] = message.message_id
-            if isinstance(content, Refusal):
-                refusals.append(content)
-            elif isinstance(content, CommandEvent):
-                events.append(content)
-            else:
-                readings.append(content)
-        outcome = self._store.persist(PersistBatch(readings, refusals, receipts, events))
+            match content:
+                case Refusal():
+                    refusals.append(content)
+                case CommandEvent():
+                    command_events.append(content)
+                case DeliveredEvent():
+                    events.append(content)
+                case DeliveredReading():
+                    readings.append(content)
+        outcome = self._store.persist(
+            PersistBatch(readings, refusals, receipts, events, command_events)
+        )
         for delivery, reason in outcome.rejected.items():
             failed[owners[delivery]] = reason
         return PersistReport(outcome, failed)

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from plumbline.application.intake import Intake
 from plumbline.domain.quarantine import QuarantinedMessage
-from plumbline.errors import QueueUnavailable
+from plumbline.errors import QueueUnavailable, StoreUnavailable
 from plumbline.ports import BrokerMessage
 
 
@@ -26,13 +26,14 @@ class ReplayReport:
     """What a replay did.
 
     Attributes:
-        readings: Entries that became readings.
+        readings, events: Entries that became readings, or events of their device.
         refused: Entries that were refused again, as new entries.
         answers: Entries that became answers to commands.
         skipped: Entries that were replayed before, or whose bytes are not complete.
     """
 
     readings: int
+    events: int
     refused: int
     skipped: int
     answers: int = 0
@@ -54,7 +55,7 @@ class Replay:
         """
         with self._quarantine.take_for_replay(entry_ids) as taken:
             if not taken:
-                return ReplayReport(0, 0, len(entry_ids))
+                return ReplayReport(0, 0, 0, len(entry_ids))
             messages = [
                 BrokerMessage(one.entry.topic, one.raw, 0, one.entry.received_at) for one in taken
             ]
@@ -67,5 +68,13 @@ class Replay:
             if accepted.held:
                 msg = f"the queue did not accept {len(accepted.held)} of {len(taken)} messages"
                 raise QueueUnavailable(msg)
-        skipped = len(set(entry_ids)) - len(taken)
-        return ReplayReport(accepted.readings, accepted.refusals, skipped, accepted.answers)
+            if accepted.waiting:
+                msg = "the registry of devices cannot be asked"
+                raise StoreUnavailable(msg)
+        return ReplayReport(
+            accepted.readings,
+            accepted.events,
+            accepted.refusals,
+            len(set(entry_ids)) - len(taken),
+            accepted.answers,
+        )

@@ -19,6 +19,7 @@ _COMMANDS = {
     "decode": ("plumbline.cli.decode", "decode"),
     "device": ("plumbline.cli.device", "device"),
     "command": ("plumbline.cli.command", "command"),
+    "network-server": ("plumbline.cli.network_server", "network_server"),
     "quarantine": ("plumbline.cli.quarantine", "quarantine"),
     "dlq": ("plumbline.cli.dlq", "dlq"),
     "user": ("plumbline.cli.accounts", "user"),

@@ -82,7 +82,8 @@ def replay(ids: tuple[int, ...], device_id: str | None, reason: str | None, data
         return
     report = bootstrap.replay(url).run(chosen)
     message(
-        f"{report.readings} became readings, {report.answers} answers to commands, "
+        f"{report.readings} became readings, {report.events} events of their device, "
+        f"{report.answers} answers to commands, "
         f"{report.refused} were refused again, "
         f"{report.skipped} were replayed before or are not complete"
     )

@@ -4,9 +4,11 @@ The body of a reading is the document's JSON and nothing else; what Plumbline ne
 into message attributes:
 
 ============== ============================================================================
-``type``       ``reading`` (also where absent), ``refusal``, ``receipt``, ``command_event``
+``type``       ``reading`` (also where absent), ``device_event``, ``refusal``, ``receipt``,
+               ``command_event``
 ``delivery``   delivery id; absent for what did not come from a broker
 ``received_at`` RFC 3339, when the broker handed the message over (readings)
+``frame``      the radio frame (readings of a network server): of equal frames, one counts
 ============== ============================================================================
 """
 
@@ -14,7 +16,7 @@ import base64
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeAlias
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from plumbline.codecs import command_event_json
@@ -22,25 +24,31 @@ from plumbline.codecs.reading_json import decode_reading, encode_reading
 from plumbline.domain.command_event import CommandEvent
 from plumbline.domain.delivery import (
     UNATTRIBUTED,
+    DeliveredEvent,
     DeliveredReading,
     Receipt,
     Refusal,
     is_batch_id,
 )
-from plumbline.domain.reading import format_time, is_device_id
+from plumbline.domain.device_event import DeviceEvent
+from plumbline.domain.reading import Status, format_time, is_device_id
 from plumbline.domain.reason import Reason
 from plumbline.errors import InvalidMessage
 from plumbline.ports import OutgoingMessage, QueueMessage
 
 READING = "reading"
+DEVICE_EVENT = "device_event"
 REFUSAL = "refusal"
 RECEIPT = "receipt"
 COMMAND_EVENT = "command_event"
-TYPES = frozenset({READING, REFUSAL, RECEIPT, COMMAND_EVENT})
+TYPES = frozenset({READING, DEVICE_EVENT, REFUSAL, RECEIPT, COMMAND_EVENT})
+
+Content: TypeAlias = DeliveredReading | DeliveredEvent | Refusal | Receipt | CommandEvent
 
 TYPE_ATTRIBUTE = "type"
 DELIVERY_ATTRIBUTE = "delivery"
 RECEIVED_AT_ATTRIBUTE = "received_at"
+FRAME_ATTRIBUTE = "frame"
 
 # A queue message holds 256 KiB with its attributes; base64 makes 4 of 3.
 _RAW_BYTES_A_PART = 180_000
@@ -54,14 +62,42 @@ _ENCODER = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",",
 def encode_delivered(delivered: DeliveredReading) -> OutgoingMessage:
     """Make the queue message of a reading; its group is the device."""
     identity = str(delivered.delivery_id)
+    attributes = {
+        TYPE_ATTRIBUTE: READING,
+        DELIVERY_ATTRIBUTE: identity,
+        RECEIVED_AT_ATTRIBUTE: format_time(delivered.received_at),
+    }
+    if delivered.frame is not None:
+        attributes[FRAME_ATTRIBUTE] = str(delivered.frame)
     return OutgoingMessage(
         body=encode_reading(delivered.reading),
-        attributes={
-            TYPE_ATTRIBUTE: READING,
-            DELIVERY_ATTRIBUTE: identity,
-            RECEIVED_AT_ATTRIBUTE: format_time(delivered.received_at),
-        },
+        attributes=attributes,
         group_id=delivered.reading.device_id,
+        deduplication_id=identity,
+    )
+
+
+def encode_event(delivered: DeliveredEvent) -> OutgoingMessage:
+    """Make the queue message of a device's event; its group is the device."""
+    event = delivered.event
+    identity = str(delivered.delivery_id)
+    return OutgoingMessage(
+        body=_ENCODER.encode(
+            {
+                "device_id": event.device_id,
+                "observed_at": format_time(event.observed_at),
+                "detail": event.detail,
+                "status": event.status.value,
+                "fields": event.fields,
+                "rssi": event.rssi_dbm,
+                "snr": event.snr_db,
+                "sequence": event.sequence,
+                "received_at": format_time(delivered.received_at),
+                "frame": str(delivered.frame),
+            }
+        ),
+        attributes={TYPE_ATTRIBUTE: DEVICE_EVENT, DELIVERY_ATTRIBUTE: identity},
+        group_id=event.device_id,
         deduplication_id=identity,
     )
 
@@ -133,7 +169,7 @@ def is_accounted(message: QueueMessage) -> bool:
     return not handlers_word
 
 
-def decode(message: QueueMessage) -> DeliveredReading | Refusal | Receipt | CommandEvent:
+def decode(message: QueueMessage) -> Content:
     """Decode a queue message of any of our types.
 
     A reading without a ``delivery`` attribute was not sent by the parsing function; it gets an
@@ -149,10 +185,13 @@ def decode(message: QueueMessage) -> DeliveredReading | Refusal | Receipt | Comm
                 reading=decode_reading(message.body),
                 delivery_id=delivery_of(message),
                 received_at=_received_at(message),
+                frame=_frame(message),
             )
         if kind == COMMAND_EVENT:
             return command_event_json.decode(message.body)
         members = json.loads(message.body)
+        if kind == DEVICE_EVENT:
+            return _event(members, delivery_of(message))
         return _refusal(members) if kind == REFUSAL else _receipt(members)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         msg = f"not a {kind}: {type(error).__name__}"
@@ -207,6 +246,34 @@ def _group_of_sender(event: CommandEvent) -> str:
 def _received_at(message: QueueMessage) -> datetime:
     text = message.attributes.get(RECEIVED_AT_ATTRIBUTE)
     return message.sent_at if text is None else _moment(text)
+
+
+def _frame(message: QueueMessage) -> UUID | None:
+    text = message.attributes.get(FRAME_ATTRIBUTE)
+    return None if text is None else UUID(text)
+
+
+def _event(members: dict[str, Any], identity: UUID) -> DeliveredEvent:
+    fields = members["fields"]
+    if not isinstance(fields, dict):
+        msg = "fields is no object"
+        raise TypeError(msg)
+    _text(json.dumps(fields, ensure_ascii=False, allow_nan=False))
+    event = DeviceEvent(
+        device_id=_device_id(members["device_id"]),
+        observed_at=_moment(members["observed_at"]),
+        detail=_text(members["detail"]),
+        status=Status(members["status"]),
+        fields=fields,
+        rssi_dbm=_number(members["rssi"]),
+        snr_db=_number(members["snr"]),
+        sequence=None if members["sequence"] is None else int(members["sequence"]),
+    )
+    return DeliveredEvent(event, identity, _moment(members["received_at"]), UUID(members["frame"]))
+
+
+def _number(value: Any) -> float | None:  # noqa: ANN401 - any JSON
+    return None if value is None else float(value)
 
 
 def _moment(text: str) -> datetime:

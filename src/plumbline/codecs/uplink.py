@@ -6,6 +6,8 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import NamedTuple
 
+from plumbline.domain.signal import strength
+
 MAX_F_PORT = 255
 MAX_F_CNT = 0xFFFF_FFFF
 
@@ -50,12 +52,12 @@ class Uplink:
 
 
 def best_reception(receptions: Iterable[Reception]) -> Reception:
-    """Return the strongest: highest signal to noise ratio, then highest signal strength.
-
-    The ratio comes first because the strength says nothing below the noise, where LoRa works. The
-    first of equals; one that says nothing where there is none.
-    """
-    return max(receptions, key=_strength, default=Reception("", None, None))
+    """Return the strongest, the first of equals; one that says nothing where there is none."""
+    return max(
+        receptions,
+        key=lambda one: strength(one.snr_db, one.rssi_dbm),
+        default=Reception("", None, None),
+    )
 
 
 def identify(dev_eui: str, session: str, f_cnt: int, f_port: int, payload: bytes) -> str:
@@ -69,25 +71,3 @@ def identify(dev_eui: str, session: str, f_cnt: int, f_port: int, payload: bytes
     digest.update(f"{dev_eui} {session} {f_cnt} {f_port} ".encode())
     digest.update(payload)
     return digest.hexdigest()
-
-
-def merge(uplinks: Iterable[Uplink]) -> list[Uplink]:
-    """Return each frame once, in the order of first appearance, as it was heard best."""
-    merged: dict[str, Uplink] = {}
-    for uplink in uplinks:
-        known = merged.get(uplink.deduplication_id)
-        if known is None or _strength(_reception(uplink)) > _strength(_reception(known)):
-            merged[uplink.deduplication_id] = uplink
-    return list(merged.values())
-
-
-def _reception(uplink: Uplink) -> Reception:
-    return Reception(uplink.gateway_id, uplink.rssi_dbm, uplink.snr_db)
-
-
-def _strength(reception: Reception) -> tuple[float, float]:
-    lowest = float("-inf")
-    return (
-        lowest if reception.snr_db is None else reception.snr_db,
-        lowest if reception.rssi_dbm is None else reception.rssi_dbm,
-    )

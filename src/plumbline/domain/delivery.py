@@ -1,7 +1,8 @@
 """Identity of what the broker handed over, for the ledger.
 
 A *batch* is what one drain took from the broker and sent to the queue before it acknowledged.
-A *delivery* is one item of a batch: one reading (an array holds several) or one refused message.
+A *delivery* is one item of a batch: one reading (an array holds several), one event of a device,
+or one refused message.
 Its id goes with it through both queues into the row, so that a redelivery by a queue is told
 from a second handing-over by the broker, and every delivery is accounted for exactly once.
 """
@@ -9,9 +10,10 @@ from a second handing-over by the broker, and every delivery is accounted for ex
 import re
 import secrets
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
+from plumbline.domain.device_event import DeviceEvent
 from plumbline.domain.reading import Reading
 from plumbline.domain.reason import Reason
 
@@ -43,13 +45,34 @@ def batch_of(delivery: UUID) -> str:
     return delivery.hex[:_BATCH_HEX]
 
 
+SAME_FRAME_WITHIN = timedelta(minutes=10)
+"""How far apart two receptions of one radio frame can be: a device may send it again for minutes
+until it is acknowledged. Counters that start again can make two frames equal, but not so soon."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeliveredReading:
-    """A reading on its way to the store."""
+    """A reading on its way to the store.
+
+    Attributes:
+        frame: The radio frame that brought it; None for a reading that came by itself. Within
+            SAME_FRAME_WITHIN, readings of one frame are one, whatever time each reception has.
+    """
 
     reading: Reading
     delivery_id: UUID
     received_at: datetime
+    frame: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveredEvent:
+    """An event of a device on its way to the store; ``frame`` as of a reading."""
+
+    event: DeviceEvent
+    delivery_id: UUID
+    received_at: datetime
+    frame: UUID
 
 
 @dataclass(frozen=True, slots=True)

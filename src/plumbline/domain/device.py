@@ -70,7 +70,9 @@ class Device:
         protocol: How it reaches the broker.
         created_at: When it was added, aware UTC.
         rotated_at: When it last got a new password, or None.
-        disabled_at: Since when it may not connect, or None.
+        disabled_at: Since when it may not connect, or None; of a LoRaWAN device, since when its
+            uplinks are refused.
+        lorawan: What a LoRaWAN device is known by; None for MQTT.
     """
 
     device_id: str
@@ -79,3 +81,4 @@ class Device:
     created_at: datetime
     rotated_at: datetime | None = None
     disabled_at: datetime | None = None
+    lorawan: Lorawan | None = None

@@ -24,9 +24,11 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa:
     report = _use_case().run(remaining_s(context))
     _metrics.add_metric("MessagesReceived", MetricUnit.Count, report.messages)
     _metrics.add_metric("ReadingsParsed", MetricUnit.Count, report.readings)
+    _metrics.add_metric("EventsParsed", MetricUnit.Count, report.events)
     _metrics.add_metric("MessagesRefused", MetricUnit.Count, report.refusals)
     _metrics.add_metric("CommandAnswers", MetricUnit.Count, report.answers)
     _metrics.add_metric("MessagesHeld", MetricUnit.Count, report.held)
+    _metrics.add_metric("UplinksWaiting", MetricUnit.Count, report.waiting)
     _metrics.add_metric("SessionsCreated", MetricUnit.Count, report.sessions_created)
     if report.sessions_created:
         _log.warning("ingest_session_created", sessions=report.sessions_created)
@@ -35,9 +37,11 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa:
             "broker_drained",
             messages=report.messages,
             readings=report.readings,
+            events=report.events,
             refusals=report.refusals,
             answers=report.answers,
             held=report.held,
+            waiting=report.waiting,
             batches=report.batches,
             drained=report.drained,
         )

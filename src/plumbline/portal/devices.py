@@ -1,6 +1,7 @@
 """The fleet, one device, its status."""
 
 import asyncio
+from dataclasses import fields
 from datetime import datetime
 from typing import Any
 
@@ -8,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from plumbline.adapters.postgres.queries import load
+from plumbline.domain.device import Lorawan
 from plumbline.domain.reading import Status
 from plumbline.portal.answers import (
     NEVER_KEEP,
@@ -28,6 +30,8 @@ MAX_SEARCH = 100
 CURSORS = Cursors("d", "[A-Za-z0-9_-]{1,50}", "tower-north")
 
 _HEALTH_TIMEOUT_S = 1.5
+_SHORT_COLUMNS = 9
+_LORAWAN = tuple(field.name for field in fields(Lorawan))
 STATUSES = [status.value for status in Status]
 
 
@@ -68,14 +72,16 @@ async def show_device(request: Request) -> Response:
     rows = await services(request).database.fetch(_SQL["device"], {"device_id": device_id(request)})
     if not rows:
         raise Problem(Kind.NOT_FOUND, "no such device")
-    *short, created_at, rotated_at, disabled_at = rows[0]
+    short, entry = rows[0][:_SHORT_COLUMNS], rows[0][_SHORT_COLUMNS:]
+    created_at, rotated_at, disabled_at, *lorawan = entry
     return json_answer(
         request,
-        _device(tuple(short))
+        _device(short)
         | {
             "created_at": time_or_none(created_at),
             "rotated_at": time_or_none(rotated_at),
             "disabled_at": time_or_none(disabled_at),
+            "lorawan": None if lorawan[0] is None else dict(zip(_LORAWAN, lorawan, strict=True)),
         },
     )
 

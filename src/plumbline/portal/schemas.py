@@ -13,6 +13,7 @@ from plumbline.domain.command import (
     Verb,
     Whole,
 )
+from plumbline.domain.device import DeviceClass, NetworkServer
 from plumbline.domain.reading import Status
 from plumbline.domain.reason import Reason
 
@@ -88,6 +89,10 @@ def record(properties: dict[str, JsonSchema], description: str = "") -> JsonSche
     return schema | ({"description": description} if description else {})
 
 
+def _nullable(schema: JsonSchema) -> JsonSchema:
+    return schema | {"type": [schema["type"], "null"]}
+
+
 def page(of: str) -> JsonSchema:
     """Return the schema of one page of a list of a named schema."""
     return record(
@@ -137,6 +142,27 @@ _DEVICE: dict[str, JsonSchema] = {
     "last_seen": time("Of its newest reading, by the device's clock", null=True),
     "tilt_angle": _tilt(null=True),
     "battery_level": _battery(),
+}
+_LORAWAN: dict[str, JsonSchema] = {
+    "dev_eui": {
+        "type": "string",
+        "pattern": "^[0-9a-f]{16}$",
+        "description": "Of the device",
+        "examples": ["1000000000000001"],
+    },
+    "network_server": choice([s.value for s in NetworkServer], "Where it is registered"),
+    "application": text("Id of its application there", "ca739e26-7b67-4f14-b69e-d568c22a5a75"),
+    "tenant": text("The Things Stack's; may be empty", "ttn", null=True),
+    "network_device_id": text(
+        "The Things Stack's id of the device", "eui-1000000000000001", null=True
+    ),
+    "sensor_model": text("Names the codec that reads its bytes", "milesight-em310-tilt"),
+    "uplink_interval_s": number(
+        "How often it is expected to send", "seconds", 600, null=True, whole=True
+    ),
+    "device_class": choice(
+        [c.value for c in DeviceClass], "A listens after its own uplinks only, C always"
+    ),
 }
 _CACHED = {
     "synced_at": time("When this was read from the database"),
@@ -220,6 +246,7 @@ SCHEMAS: dict[str, JsonSchema] = {
             "created_at": time("When it was registered", null=True),
             "rotated_at": time("When it last got a new password", null=True),
             "disabled_at": time("Since when it may not connect", null=True),
+            "lorawan": _nullable(record(_LORAWAN, "What a LoRaWAN device is known by; else null")),
         }
     ),
     "DeviceStatus": record(

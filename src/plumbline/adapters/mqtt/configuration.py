@@ -6,6 +6,8 @@ from importlib.resources import files
 from pathlib import Path
 from string import Template
 
+from plumbline.domain.device import NetworkServer
+
 SERVICE_PREFIX = "plumbline-"
 """Begins the name of every service user; no device id may."""
 
@@ -13,7 +15,17 @@ INGEST_USER = "plumbline-ingest"
 COMMAND_USER = "plumbline-command"
 LORAWAN_COMMAND_USER = "plumbline-lorawan-command"
 MONITOR_USER = "plumbline-monitor"
-SERVICE_USERS = (INGEST_USER, COMMAND_USER, LORAWAN_COMMAND_USER, MONITOR_USER)
+NETWORK_SERVER_USERS = {
+    NetworkServer.CHIRPSTACK: "plumbline-chirpstack",
+    NetworkServer.THINGS_STACK: "plumbline-things-stack",
+}
+SERVICE_USERS = (
+    INGEST_USER,
+    COMMAND_USER,
+    LORAWAN_COMMAND_USER,
+    MONITOR_USER,
+    *NETWORK_SERVER_USERS.values(),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ Source: ``array_recv`` and the recv functions of the element types, in PostgreSQ
 import struct
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import TypeVar
 from uuid import UUID
 
 import psycopg
@@ -24,6 +25,8 @@ _INT8 = struct.Struct(">iq")
 _FLOAT8 = struct.Struct(">id")
 _NULL = _LENGTH.pack(-1)
 _UUID_LENGTH = _LENGTH.pack(16)
+
+_T = TypeVar("_T")
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -93,11 +96,13 @@ class Uuids(Array):
 
     element = "uuid"
 
-    def __init__(self, values: Sequence[UUID]) -> None:
-        super().__init__([_UUID_LENGTH + value.bytes for value in values])
+    def __init__(self, values: Sequence[UUID | None]) -> None:
+        super().__init__(
+            [_NULL if value is None else _UUID_LENGTH + value.bytes for value in _some(values)]
+        )
 
 
-def _some(values: Sequence[str | None]) -> Sequence[str | None]:
+def _some(values: Sequence[_T | None]) -> Sequence[_T | None]:
     return values if any(value is not None for value in values) else ()
 
 

@@ -6,21 +6,32 @@ writers wait for each other but never in a circle.
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
 import psycopg
 
-from plumbline.adapters.postgres.binary_arrays import Array, Integers, Moments, Texts, Uuids
+from plumbline.adapters.postgres.binary_arrays import (
+    Array,
+    BigIntegers,
+    Doubles,
+    Integers,
+    Moments,
+    Texts,
+    Uuids,
+)
+from plumbline.adapters.postgres.frames import keep_best_reception
 from plumbline.adapters.postgres.partitions import is_missing_partition
 from plumbline.adapters.postgres.queries import load
 from plumbline.adapters.postgres.reading_columns import reading_columns, status_columns
 from plumbline.codecs.reading_json import encode_reading
-from plumbline.domain.delivery import DeliveredReading, Receipt, Refusal
+from plumbline.domain.delivery import DeliveredEvent, DeliveredReading, Receipt, Refusal
 from plumbline.domain.ledger import DeviceCounts
 from plumbline.domain.reading import Reading
 
 _SQL = load("readings.sql")
+_FRAMES = load("frames.sql")
 _ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 # What the database says of a value it does not take (SQLSTATE classes 22 and 23), and what the
@@ -97,8 +108,10 @@ def record_taken(
         return [], []
     unknown = found.keys() - accounted(connection, list(found))
     fresh = sorted((d for d in rows if d.delivery_id in unknown), key=lambda d: d.delivery_id.int)
+    duplicates = _insert_duplicates(connection, [d for d in fresh if found[d.delivery_id]])
+    keep_best_reception(connection, duplicates)
     return (
-        _insert_duplicates(connection, [d for d in fresh if found[d.delivery_id]]),
+        duplicates,
         _insert_conflicts(connection, [d for d in fresh if not found[d.delivery_id]]),
     )
 
@@ -134,6 +147,33 @@ def insert_refusals(connection: _Connection, refusals: Sequence[Refusal]) -> set
         },
     )
     return {delivery_id for (delivery_id,) in new}
+
+
+def insert_events(connection: _Connection, rows: Sequence[DeliveredEvent]) -> set[UUID]:
+    """Keep events, each frame's once, and return the deliveries that are new there."""
+    unknown = {d.delivery_id for d in rows}
+    unknown -= accounted(connection, list(unknown))
+    fresh = sorted((d for d in rows if d.delivery_id in unknown), key=_place_of_event)
+    new = connection.execute(_FRAMES["insert_events"], _event_columns(fresh))
+    return {delivery_id for (delivery_id,) in new}
+
+
+def record_events_again(
+    connection: _Connection, rows: Sequence[DeliveredEvent]
+) -> list[DeliveredEvent]:
+    """Record events whose frame is there already; return those new as duplicates."""
+    if not rows:
+        return []
+    ids = [d.delivery_id for d in rows]
+    known = accounted(connection, ids)
+    fresh = sorted((d for d in rows if d.delivery_id not in known), key=lambda d: d.delivery_id.int)
+    keys = {
+        "delivery_id": Uuids([d.delivery_id for d in fresh]),
+        "device_id": Texts([d.event.device_id for d in fresh]),
+        "timestamp": Moments([d.event.observed_at for d in fresh]),
+    }
+    new = {delivery_id for (delivery_id,) in connection.execute(_SQL["insert_duplicates"], keys)}
+    return [d for d in fresh if d.delivery_id in new]
 
 
 def upsert_statuses(connection: _Connection, stored: Sequence[Reading]) -> None:
@@ -190,6 +230,28 @@ def _key_columns(rows: Sequence[DeliveredReading]) -> dict[str, Array]:
         "delivery_id": Uuids([d.delivery_id for d in rows]),
         "device_id": Texts([d.reading.device_id for d in rows]),
         "timestamp": Moments([d.reading.observed_at for d in rows]),
+    }
+
+
+def _place_of_event(delivered: DeliveredEvent) -> tuple[str, datetime, int, int]:
+    event = delivered.event
+    return event.device_id, event.observed_at, delivered.frame.int, delivered.delivery_id.int
+
+
+def _event_columns(rows: Sequence[DeliveredEvent]) -> dict[str, Array]:
+    events = [d.event for d in rows]
+    return {
+        "delivery_id": Uuids([d.delivery_id for d in rows]),
+        "device_id": Texts([e.device_id for e in events]),
+        "observed_at": Moments([e.observed_at for e in events]),
+        "detail": Texts([e.detail for e in events]),
+        "status": Texts([e.status for e in events]),
+        "fields": Texts([_ENCODER.encode(e.fields) for e in events]),
+        "rssi": Doubles([e.rssi_dbm for e in events]),
+        "snr": Doubles([e.snr_db for e in events]),
+        "sequence": BigIntegers([e.sequence for e in events]),
+        "received_at": Moments([d.received_at for d in rows]),
+        "frame": Uuids([d.frame for d in rows]),
     }
 
 

@@ -12,8 +12,14 @@ from psycopg.types.json import Jsonb
 from plumbline.adapters.postgres.database import Database
 from plumbline.adapters.postgres.queue_statements import Row, channel, execute, message_of, span
 from plumbline.codecs.queue_message import DELIVERY_ATTRIBUTE, decode
-from plumbline.domain.command_event import CommandEvent
-from plumbline.domain.delivery import UNATTRIBUTED, DeliveredReading, Receipt, Refusal
+from plumbline.domain.command_event import Arrival, CommandEvent
+from plumbline.domain.delivery import (
+    UNATTRIBUTED,
+    DeliveredEvent,
+    DeliveredReading,
+    Receipt,
+    Refusal,
+)
 from plumbline.domain.ledger import Outcome, tally
 from plumbline.domain.reading import is_device_id
 from plumbline.errors import InvalidMessage, NotFound
@@ -188,9 +194,9 @@ def _content(row: Row) -> _Delivery | Receipt | None:
         case DeliveredReading() if DELIVERY_ATTRIBUTE in message.attributes:
             reading = content.reading
             return _Delivery(content.delivery_id, reading.device_id, reading.observed_at)
-        case Refusal():
-            return _Delivery(content.delivery_id, content.device_id, _NEVER_STORED)
-        case CommandEvent() if content.arrival is not None:
+        case DeliveredEvent():
+            return _Delivery(content.delivery_id, content.event.device_id, _NEVER_STORED)
+        case Refusal() | CommandEvent(arrival=Arrival()):
             return _Delivery(content.delivery_id, content.device_id, _NEVER_STORED)
         case Receipt():
             return content

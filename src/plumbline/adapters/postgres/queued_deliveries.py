@@ -13,8 +13,13 @@ import psycopg
 from plumbline.adapters.postgres.binary_arrays import Moments, Texts, Uuids
 from plumbline.adapters.postgres.queries import load
 from plumbline.codecs.queue_message import decode, delivery_of, is_accounted
-from plumbline.domain.command_event import CommandEvent
-from plumbline.domain.delivery import UNATTRIBUTED, DeliveredReading, Receipt, batch_of
+from plumbline.domain.delivery import (
+    UNATTRIBUTED,
+    DeliveredEvent,
+    DeliveredReading,
+    Receipt,
+    batch_of,
+)
 from plumbline.domain.reading import is_device_id
 from plumbline.errors import InvalidMessage
 from plumbline.ports import QueueMessage
@@ -131,15 +136,17 @@ def _locate(message: QueueMessage, search: _Search) -> _Located | None:
     except InvalidMessage:
         # It will end in a dead-letter queue; until somebody discards it there, it counts.
         return _identity(message), _Place(_device_of_group(message))
-    if isinstance(content, Receipt):
-        search.receipts.add(content.batch_id)
-        return None
-    if isinstance(content, DeliveredReading):
-        reading = content.reading
-        return content.delivery_id, _Place(reading.device_id, reading.observed_at)
-    if isinstance(content, CommandEvent) and content.arrival is None:
-        return None
-    return content.delivery_id, _Place(content.device_id)
+    match content:
+        case Receipt():
+            search.receipts.add(content.batch_id)
+            return None
+        case DeliveredReading(reading=reading):
+            place = _Place(reading.device_id, reading.observed_at)
+        case DeliveredEvent(event=event):
+            place = _Place(event.device_id)
+        case _:
+            place = _Place(content.device_id)
+    return content.delivery_id, place
 
 
 def _with_outcome(connection: _Connection, found: Mapping[UUID, _Place]) -> set[UUID]:

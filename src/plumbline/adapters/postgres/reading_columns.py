@@ -44,6 +44,7 @@ def reading_columns(delivered: Sequence[DeliveredReading]) -> dict[str, Array]:
         "extra": Texts([_ENCODER.encode(r.extra) if r.extra else None for r in readings]),
         "received_at": Moments([d.received_at for d in delivered]),
         "delivery_id": Uuids([d.delivery_id for d in delivered]),
+        "frame": Uuids([d.frame for d in delivered]),
     }
 
 

@@ -1,6 +1,7 @@
 """Stores batches of what the pipeline brings, each batch in one transaction."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 from uuid import UUID
 
@@ -8,6 +9,7 @@ import psycopg
 
 from plumbline.adapters.postgres.command_events import take_in
 from plumbline.adapters.postgres.database import Database
+from plumbline.adapters.postgres.frames import Reception, first_times
 from plumbline.adapters.postgres.partitions import (
     is_missing_partition,
     provide_partitions,
@@ -18,18 +20,20 @@ from plumbline.adapters.postgres.persisting import (
     D,
     Insert,
     accounted,
+    insert_events,
     insert_isolated,
     insert_outcomes,
     insert_readings,
     insert_receipts,
     insert_refusals,
+    record_events_again,
     record_taken,
     upsert_statuses,
 )
 from plumbline.adapters.postgres.reading_columns import in_lock_order
 from plumbline.codecs.reading_json import encode_reading
 from plumbline.codecs.telemetry import TELEMETRY_TOPIC
-from plumbline.domain.delivery import DeliveredReading, Refusal
+from plumbline.domain.delivery import DeliveredEvent, DeliveredReading, Refusal
 from plumbline.domain.ledger import Outcome, tally
 from plumbline.domain.reading import format_time
 from plumbline.domain.reason import Reason
@@ -87,11 +91,12 @@ class _Work:
         unique = {d.delivery_id: d for d in reversed(batch.readings)}
         answers = [event for event in batch.command_events if event.arrival is not None]
         refused = {refusal.delivery_id for refusal in batch.refusals}
-        self._received = len(batch.readings) + len(refused) + len(answers)
+        self._received = len(batch.readings) + len(batch.events) + len(refused) + len(answers)
         self._receipts = batch.receipts
         self.readings = in_lock_order(unique.values())
+        self.events = list({d.delivery_id: d for d in reversed(batch.events)}.values())
         self.refusals = list(batch.refusals)
-        self._events = batch.command_events
+        self._command_events = batch.command_events
         self.isolate = False
 
     def provide_places(self, connection: psycopg.Connection) -> None:
@@ -121,8 +126,10 @@ class _Work:
     def run(self, connection: psycopg.Connection) -> PersistOutcome:
         """Take all steps, in the transaction that is open."""
         rejected: dict[UUID, str] = {}
+        self._make_frames_one(connection)
         stored, duplicates, conflicts = self._store_readings(connection, rejected)
-        heard = take_in(connection, self._events)
+        kept, kept_again = self._store_events(connection, rejected)
+        heard = take_in(connection, self._command_events)
         quarantined = self._store_refusals(connection, heard.refusals, rejected)
         if stored:
             upsert_statuses(connection, [d.reading for d in stored])
@@ -132,10 +139,12 @@ class _Work:
             {
                 Outcome.STORED: chain(
                     ((d.delivery_id, d.reading.device_id) for d in stored),
+                    ((d.delivery_id, d.event.device_id) for d in kept),
                     ((e.delivery_id, e.device_id) for e in heard.answers),
                 ),
                 Outcome.DUPLICATE: chain(
                     ((d.delivery_id, d.reading.device_id) for d in duplicates),
+                    ((d.delivery_id, d.event.device_id) for d in kept_again),
                     ((e.delivery_id, e.device_id) for e in heard.duplicates),
                 ),
                 Outcome.CONFLICT: ((d.delivery_id, d.reading.device_id) for d in conflicts),
@@ -144,12 +153,12 @@ class _Work:
         )
         if batches:
             insert_outcomes(connection, batches)
-        all_stored = len(stored) + len(heard.answers)
-        all_duplicates = len(duplicates) + len(heard.duplicates)
-        new = all_stored + all_duplicates + len(conflicts) + len(quarantined)
+        stored_count = len(stored) + len(kept) + len(heard.answers)
+        duplicate_count = len(duplicates) + len(kept_again) + len(heard.duplicates)
+        new = stored_count + duplicate_count + len(conflicts) + len(quarantined)
         return PersistOutcome(
-            stored=all_stored,
-            duplicates=all_duplicates,
+            stored=stored_count,
+            duplicates=duplicate_count,
             conflicts=len(conflicts),
             quarantined=len(quarantined),
             repeated=self._received - new - len(rejected),
@@ -157,6 +166,45 @@ class _Work:
             command_events=len(heard.new),
             rejected=rejected,
         )
+
+    def _make_frames_one(self, connection: psycopg.Connection) -> None:
+        """Give every reception of a radio frame the time of its first one."""
+        framed = [
+            Reception(d.delivery_id, d.reading.device_id, d.frame, d.reading.observed_at)
+            for d in self.readings
+            if d.frame is not None
+        ]
+        if framed:
+            times = first_times(connection, "reading", framed)
+            self.readings = in_lock_order(
+                replace(d, reading=replace(d.reading, observed_at=times[d.delivery_id]))
+                if d.delivery_id in times
+                else d
+                for d in self.readings
+            )
+        receptions = [
+            Reception(d.delivery_id, d.event.device_id, d.frame, d.event.observed_at)
+            for d in self.events
+        ]
+        if receptions:
+            times = first_times(connection, "event", receptions)
+            self.events = [
+                replace(d, event=replace(d.event, observed_at=times[d.delivery_id]))
+                for d in self.events
+            ]
+
+    def _store_events(
+        self, connection: psycopg.Connection, rejected: dict[UUID, str]
+    ) -> tuple[list[DeliveredEvent], list[DeliveredEvent]]:
+        """Return the events that are stored and duplicates by this transaction."""
+        inserted = self._insert(connection, self.events, insert_events, rejected)
+        stored = [d for d in self.events if d.delivery_id in inserted]
+        rest = [
+            d
+            for d in self.events
+            if d.delivery_id not in inserted and d.delivery_id not in rejected
+        ]
+        return stored, record_events_again(connection, rest)
 
     def _store_readings(
         self, connection: psycopg.Connection, rejected: dict[UUID, str]

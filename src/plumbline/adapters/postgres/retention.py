@@ -82,8 +82,8 @@ class PostgresRetention:
     def prune(self, now: datetime) -> Pruned:
         """Remove all that is past its time, and fold the ledger.
 
-        Readings, conflicts, quarantine and commands that have ended are kept for 90 days; the
-        memory of what was already accounted for, for 30.
+        Readings, events, conflicts, quarantine and commands that have ended are kept for 90 days;
+        the memory of what was already accounted for, for 30.
 
         Raises:
             StoreUnavailable: Run again; what was removed stays removed.
@@ -95,6 +95,7 @@ class PostgresRetention:
             duplicates = connection.execute(_SQL["prune_duplicates"], forgotten).rowcount
             conflicts = connection.execute(_SQL["prune_conflicts"], old).rowcount
             quarantined = connection.execute(_SQL["prune_quarantine"], old).fetchall()
+            connection.execute(_SQL["prune_events"], old)
             commands = connection.execute(_SQL["prune_commands"], old).rowcount
             connection.execute(_SQL["prune_settled"], forgotten)
             connection.execute(_SQL["prune_folded"], forgotten)

@@ -15,7 +15,7 @@ from plumbline.adapters.mqtt.configuration import (
 from plumbline.adapters.mqtt.credentials import PasswordFile
 from plumbline.local.reachable import broker_answers
 from plumbline.local.servers.binaries import find_program, require_version
-from plumbline.local.servers.passwords import password
+from plumbline.local.servers.passwords import password, renew
 from plumbline.local.servers.ports import url_host
 from plumbline.local.servers.privileges import Home, give
 from plumbline.local.servers.process import Launch
@@ -141,6 +141,11 @@ class MosquittoServer(Server):
 def service_password(data_dir: Path, user: str) -> str:
     """Return the generated password of a service user."""
     return password(data_dir, f"{_NAME}-{user}")
+
+
+def renew_service_password(data_dir: Path, user: str) -> str:
+    """Replace the password of a service user; the broker has it after its next publication."""
+    return renew(data_dir, f"{_NAME}-{user}")
 
 
 def _not_running() -> None:

@@ -19,7 +19,8 @@ LIMIT %(limit)s
 -- name: device
 SELECT device_id, coalesce(d.name, ''), d.protocol, d.device_id IS NOT NULL,
        d.disabled_at IS NOT NULL, s.current_status, s.last_seen, s.tilt_angle, s.battery_level,
-       d.created_at, d.rotated_at, d.disabled_at
+       d.created_at, d.rotated_at, d.disabled_at, d.dev_eui, d.network_server, d.application,
+       d.tenant, d.network_device_id, d.sensor_model, d.uplink_interval_s, d.device_class
 FROM (SELECT * FROM devices WHERE device_id = %(device_id)s) d
 FULL JOIN (SELECT * FROM device_status WHERE device_id = %(device_id)s) s USING (device_id)
 

@@ -7,13 +7,13 @@
 WITH inserted AS (
     INSERT INTO sensor_data (
         device_id, "timestamp", tilt_angle, status, battery_level, tilt_x, tilt_y, tilt_z,
-        temperature, rssi, snr, sequence, extra, received_at, delivery_id)
+        temperature, rssi, snr, sequence, extra, received_at, delivery_id, frame)
     SELECT * FROM unnest(
         %(device_id)b::text[], %(timestamp)b::timestamptz[], %(tilt_angle)b::float8[],
         %(status)b::text[], %(battery_level)b::int[], %(tilt_x)b::float8[],
         %(tilt_y)b::float8[], %(tilt_z)b::float8[], %(temperature)b::float8[],
         %(rssi)b::float8[], %(snr)b::float8[], %(sequence)b::bigint[], %(extra)b::jsonb[],
-        %(received_at)b::timestamptz[], %(delivery_id)b::uuid[])
+        %(received_at)b::timestamptz[], %(delivery_id)b::uuid[], %(frame)b::uuid[])
     ON CONFLICT (device_id, "timestamp") DO NOTHING
     RETURNING delivery_id)
 SELECT count(*),

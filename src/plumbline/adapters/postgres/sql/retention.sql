@@ -14,6 +14,9 @@ parts AS (
     DELETE FROM quarantine_part p USING pruned WHERE p.delivery_id = pruned.delivery_id)
 SELECT count(*) FROM pruned
 
+-- name: prune_events
+DELETE FROM device_event WHERE created_at < %(before)s
+
 -- name: prune_commands
 -- With their events. Those at no end are kept: each of them expires, and then has one.
 DELETE FROM commands WHERE ended_at < %(before)s
