@@ -55,4 +55,5 @@ CREATE OR REPLACE VIEW accounted_delivery AS
     UNION ALL SELECT delivery_id FROM reading_conflict
     UNION ALL SELECT delivery_id FROM quarantine
     UNION ALL SELECT delivery_id FROM settled_delivery
+    UNION ALL SELECT delivery_id FROM command_event WHERE delivery_id IS NOT NULL
     UNION ALL SELECT delivery_id FROM device_event;
