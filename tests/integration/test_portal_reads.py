@@ -7,17 +7,25 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 import psycopg
 import pytest
 
 from plumbline.domain.reading import format_time
 from portal_process import Client, PortalProcess
-from portal_world import BASE, add_device, add_fleet, add_readings, angle_deg, reading_times
+from portal_world import (
+    BASE,
+    add_device,
+    add_fleet,
+    add_readings,
+    add_refusal,
+    angle_deg,
+    reading_times,
+)
+from series_oracle import plain_series
 
 _ME = "/api/v1/devices"
 
@@ -156,6 +164,64 @@ def test_pages_stay_right_while_readings_arrive(
     assert moments == sorted(moments, reverse=order == "desc")
 
 
+_LISTS = (
+    _ME,
+    f"{_ME}/-wall/readings",
+    f"{_ME}/-wall/readings?order=desc",
+    f"{_ME}/tower/commands",
+    "/api/v1/quarantine",
+)
+
+
+@pytest.mark.parametrize("path", _LISTS)
+def test_pages_of_any_size_make_the_same_list(
+    client: Client, portal: PortalProcess, database_url: str, path: str
+) -> None:
+    operator = portal.client(
+        headers={"Authorization": f"Bearer {portal.api_token('operator', 'write')}"}
+    )
+    for _ in range(5):
+        operator.request(
+            "POST", f"{_ME}/tower/commands", json_body={"command": "identify", "params": {}}
+        )
+        add_refusal(database_url, "tower")
+    plain, _, query = path.partition("?")
+    order = dict(parse_qsl(query))
+    whole = get(client, plain, limit=1000, **order)["items"]
+    assert len(whole) >= 3
+    for limit in (1, 2, 3, len(whole) - 1, len(whole), len(whole) + 1):
+        found = pages(client, plain, limit=limit, **order)
+        assert [len(page) for page in found[:-1]] == [limit] * (len(found) - 1)
+        assert [one for page in found for one in page] == whole, limit
+
+
+def test_commands_and_refusals_that_arrive_move_no_page(
+    client: Client, portal: PortalProcess, database_url: str
+) -> None:
+    operator = portal.client(
+        headers={"Authorization": f"Bearer {portal.api_token('operator', 'write')}"}
+    )
+
+    def arrive() -> None:
+        operator.request("POST", f"{_ME}/tower/commands", json_body={"command": "reboot"})
+        add_refusal(database_url, "tower")
+
+    for _ in range(4):
+        arrive()
+    for path, key in ((f"{_ME}/tower/commands", "command_id"), ("/api/v1/quarantine", "id")):
+        whole = [one[key] for one in get(client, path)["items"]]
+        seen: list[Any] = []
+        cursor: dict[str, str] = {}
+        while True:
+            body = get(client, path, limit=2, **cursor)
+            seen += [one[key] for one in body["items"]]
+            if body["next_cursor"] is None:
+                break
+            cursor = {"cursor": body["next_cursor"]}
+            arrive()
+        assert seen == whole
+
+
 def test_device_pages_stay_right_while_devices_arrive(client: Client, database_url: str) -> None:
     first = get(client, _ME, limit=2)
     add_device(database_url, "aaa")
@@ -163,40 +229,6 @@ def test_device_pages_stay_right_while_devices_arrive(client: Client, database_u
     rest = get(client, _ME, limit=9, cursor=first["next_cursor"])
     assert [one["device_id"] for one in first["items"]] == ["-wall", "bridge"]
     assert [one["device_id"] for one in rest["items"]] == ["steeple", "tower"]
-
-
-def _plain_series(
-    readings: list[tuple[datetime, float]], first: datetime, last: datetime, points: int
-) -> dict[str, list[Any]]:
-    """Compute a series in the most obvious way."""
-    width_us = -(-int((last - first) / timedelta(microseconds=1)) // points)
-    buckets: dict[int, list[float]] = {}
-    for moment, angle in readings:
-        if first <= moment < last:
-            index = int((moment - first) / timedelta(microseconds=1)) // width_us
-            buckets.setdefault(index, []).append(angle)
-    indexes = sorted(buckets)
-    if sum(map(len, buckets.values())) >= 3 * len(buckets):
-        gap_us = 2 * width_us
-    else:
-        distances = sorted(b - a for a, b in pairwise(indexes))
-        gap_us = 3 * width_us * max(1, distances[(len(distances) - 1) // 2] if distances else 1)
-    columns: dict[str, list[Any]] = {"t": [], "min": [], "max": [], "mean": [], "count": []}
-    before: int | None = None
-    for index in indexes:
-        if before is not None and (index - before) * width_us >= gap_us:
-            _add(columns, first, (before + 1) * width_us, [])
-        _add(columns, first, index * width_us, buckets[index])
-        before = index
-    return columns
-
-
-def _add(columns: dict[str, list[Any]], first: datetime, at_us: int, angles: list[float]) -> None:
-    columns["t"].append(format_time(first + timedelta(microseconds=at_us)))
-    columns["min"].append(min(angles) if angles else None)
-    columns["max"].append(max(angles) if angles else None)
-    columns["mean"].append(pytest.approx(sum(angles) / len(angles)) if angles else None)
-    columns["count"].append(len(angles))
 
 
 @pytest.mark.parametrize(
@@ -220,7 +252,7 @@ def test_a_series_equals_the_obvious_computation(
         **{"from": format_time(first), "to": format_time(last), "points": points},
     )
     readings = [(moment, angle_deg(index)) for index, moment in enumerate(times)]
-    expected = _plain_series(readings, first, last, points)
+    expected = plain_series(readings, first, last, points)
     assert {name: body[name] for name in expected} == expected
     assert len(body["t"]) <= 2000
     inside = [angle for moment, angle in readings if first <= moment < last]
@@ -243,6 +275,32 @@ def test_a_gap_stays_a_gap_in_a_series(client: Client, database_url: str) -> Non
         )
         assert body["mean"].count(None) == 1, points
         assert body["count"][body["mean"].index(None)] == 0
+
+
+def test_the_edges_of_a_series(client: Client, database_url: str) -> None:
+    add_readings(database_url, "mast", [BASE])
+    at = format_time(BASE)
+    later = format_time(BASE + timedelta(microseconds=1))
+    path = f"{_ME}/mast/series"
+    alone = {"t": [at], "min": [0.0], "max": [0.0], "mean": [0.0], "count": [1]}
+    nothing: dict[str, list[Any]] = {name: [] for name in alone}
+    for query, expected in (
+        ({"from": at, "to": later, "points": 2000}, alone),
+        ({"from": at, "to": at}, nothing),  # the end is not part of the range
+        ({"from": later, "to": "2026-04-05T00:00:00Z", "points": 1}, nothing),
+        ({"from": "2099-01-01T00:00:00Z", "to": "2099-03-01T00:00:00Z"}, nothing),
+        ({"from": "2099-01-01T00:00:00+14:00", "to": "2100-01-01T00:00:00-12:00"}, nothing),
+        ({}, nothing),  # the last 24 hours
+    ):
+        body = get(client, path, **query)
+        assert {name: body[name] for name in alone} == expected, query
+    whole = get(client, path, **{"from": "0001-01-01T00:00:00Z", "to": "9999-12-31T23:59:59Z"})
+    assert (whole["count"], whole["min"]) == ([1], [0.0])
+    for points in (0, -1, 2001):
+        assert client.get(f"{path}?points={points}").status == 422
+    assert client.get(f"{path}?from={later}&to={at}").status == 422
+    assert client.get(f"{path}?from=2099-01-01T00:00:00Z").status == 422, "later than now"
+    assert client.get(f"{_ME}/nobody/series").status == 404
 
 
 def test_csv_holds_every_reading_and_nothing_a_spreadsheet_would_execute(client: Client) -> None:

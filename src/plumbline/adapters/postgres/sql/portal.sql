@@ -84,9 +84,10 @@ COPY (
 SELECT set_config('TimeZone', %(zone)s, false)
 
 -- name: series
--- Buckets of equal width from the beginning; one without readings has no row.
+-- Buckets of equal width from the beginning; one without readings has no row. Of equal values the
+-- computed mean can lie beside them by a rounding.
 SELECT date_bin(%(width)s, "timestamp", %(from)s), min(tilt_angle), max(tilt_angle),
-       avg(tilt_angle), count(*)
+       greatest(min(tilt_angle), least(max(tilt_angle), avg(tilt_angle))), count(*)
 FROM sensor_data
 WHERE device_id = %(device_id)s AND "timestamp" >= %(from)s AND "timestamp" < %(to)s
 GROUP BY 1 ORDER BY 1
