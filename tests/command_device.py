@@ -61,7 +61,7 @@ class CommandDevice:
 
     def __enter__(self) -> Self:
         session = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call] # paho's has no types
-        session.SessionExpiryInterval = 3600
+        session.SessionExpiryInterval = 0xFFFFFFFF  # never, see docs/how-to/connect-a-device.md
         self._client.connect(*self._address, clean_start=False, properties=session)
         self._client.loop_start()
         self._ready.get(timeout=_TIMEOUT_S)
