@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from plumbline.adapters.redis import connect
-from plumbline.adapters.redis_credentials import REVOKED, api_token_key, session_key
+from plumbline.adapters.redis_entries import REVOKED, api_token_key, session_key
 from plumbline.application.accounts import Accounts
 from plumbline.domain.account import Role, Scope
 from plumbline.errors import LastAdmin, NotFound, PermanentError

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 import redis
 
-from plumbline.adapters.redis_credentials import RECHECK_S, SESSION_IDLE_S, session_key
+from plumbline.adapters.redis_entries import RECHECK_S, SESSION_IDLE_S, session_key
 from plumbline.domain.account import Role
 from plumbline.local.servers.redis import RedisServer
 from plumbline.portal.credentials import token_hash

@@ -32,6 +32,7 @@ from plumbline.adapters.postgres.queue import PostgresQueue, declare_queues
 from plumbline.adapters.postgres.reading_store import PostgresReadingStore
 from plumbline.application.command_encoding import encode_for_mqtt
 from plumbline.application.distribute import Distribute
+from plumbline.application.intake import Intake
 from plumbline.application.parse import Parse
 from plumbline.application.persist import Persist
 from plumbline.application.relay_commands import RelayCommands
@@ -145,7 +146,7 @@ def running(url: str, broker: Broker, chaos: Chaos) -> Iterator[System]:
             ChaosBroker(publisher, chaos), distributing, SystemClock(), encode_for_mqtt, 5
         )
         ingest = MqttBroker(broker.user_url(INGEST_USER), DEFAULT_TOPICS.split(","))
-        parse = Parse(ingest, distributing, SystemClock(), NoLock(), DRAIN)
+        parse = Parse(ingest, Intake(distributing, SystemClock()), NoLock(), DRAIN)
         distribute = Distribute({"db1": db1})
         persist = Persist(ChaosStore(PostgresReadingStore(database), chaos))
         with suppress(Killed, PlumblineError):

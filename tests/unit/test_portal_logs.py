@@ -12,6 +12,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from plumbline.portal.access_log import _MAX_WAITING, AccessLog
 from plumbline.portal.logs import JsonLines
+from plumbline.portal.request_head import HEAD_KEY, HeadReader
 
 
 def record(message: str, **extra: object) -> logging.LogRecord:
@@ -65,7 +66,14 @@ def test_a_full_disk_costs_lines_of_the_access_log_and_no_request() -> None:
             return {"type": "http.request"}
 
         for _ in range(times):
-            scope = {"type": "http", "method": "GET", "path": "/x", "headers": []}
+            scope: Scope = {
+                "type": "http",
+                "method": "GET",
+                "scheme": "http",
+                "path": "/x",
+                "headers": [],
+            }
+            scope[HEAD_KEY] = HeadReader(0, loopback_cookie=False).read(scope)
             await log(scope, receive, send)
         log.write()
         return sum(message.get("status") == 200 for message in sent)

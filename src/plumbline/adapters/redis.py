@@ -12,44 +12,21 @@ from typing import Any, cast
 
 import redis
 
+from plumbline.adapters.redis_entries import (
+    PUT_NEWER,
+    STATISTICS_KEY,
+    STATISTICS_TTL_S,
+    STATUS_TTL_S,
+    statistics_value,
+    status_key,
+    status_value,
+)
 from plumbline.domain.reading import format_time
 from plumbline.errors import CacheUnavailable
 from plumbline.ports import DeviceStatus, FleetStatistics
 
-STATUS_TTL_S = 300
-STATISTICS_TTL_S = 600
-
-STATISTICS_KEY = "stats:fleet"
 _CONNECT_TIMEOUT_S = 1.0
 _ANSWER_TIMEOUT_S = 2.0
-
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-
-# KEYS: of the statuses; ARGV: TTL in seconds, then last_seen and value of each. Times are compared
-# as digits, because Redis compares text by its locale: year to second is 14 digits, then
-# microseconds where there are some.
-PUT_NEWER = """
-local function moment(text)
-    local digits = string.gsub(text, '%D', '')
-    return digits .. string.rep('0', 20 - #digits)
-end
-local written = 0
-for i, key in ipairs(KEYS) do
-    local last_seen, value = ARGV[2 * i], ARGV[2 * i + 1]
-    local newer = false
-    local cached = redis.call('GET', key)
-    if cached then
-        local readable, status = pcall(cjson.decode, cached)
-        newer = readable and type(status) == 'table' and type(status.last_seen) == 'string'
-            and moment(status.last_seen) > moment(last_seen)
-    end
-    if not newer then
-        redis.call('SET', key, value, 'EX', ARGV[1])
-        written = written + 1
-    end
-end
-return written
-"""
 
 
 def connect(url: str) -> redis.Redis:
@@ -137,40 +114,6 @@ class RedisStatusCache:
             msg = f"{key} does not hold a JSON object"
             raise CacheUnavailable(msg)
         return value
-
-
-def status_key(device_id: str) -> str:
-    """Return the key of a device's status."""
-    return f"device:{device_id}:status"
-
-
-def status_value(status: DeviceStatus, synced_at: str) -> str:
-    """Return the JSON that the cache holds of a device."""
-    return _ENCODER.encode(
-        {
-            "device_id": status.device_id,
-            "current_status": status.current_status,
-            "last_seen": format_time(status.last_seen),
-            "tilt_angle": status.tilt_angle_deg,
-            "battery_level": status.battery_level_pct,
-            "synced_at": synced_at,
-        }
-    )
-
-
-def statistics_value(statistics: FleetStatistics, synced_at: str) -> str:
-    """Return the JSON that the cache holds of the fleet."""
-    stalest = statistics.stalest_last_seen
-    return _ENCODER.encode(
-        {
-            "devices": statistics.devices,
-            "by_status": dict(statistics.by_status),
-            "readings_last_hour": statistics.readings_last_hour,
-            "stalest_device_id": statistics.stalest_device_id,
-            "stalest_last_seen": None if stalest is None else format_time(stalest),
-            "synced_at": synced_at,
-        }
-    )
 
 
 @contextmanager

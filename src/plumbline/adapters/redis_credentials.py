@@ -1,34 +1,10 @@
-"""Copies of sessions and API tokens on Redis.
-
-``session:{sha256}`` lives for 1800 s after its last use, ``api_token:{sha256}`` for a shorter time.
-The portal trusts a copy for RECHECK_S seconds, then looks into the database again: that bounds what
-a revocation misses while Redis cannot be reached.
-"""
+"""Copies of sessions and API tokens on Redis, as whoever revokes them sees them."""
 
 from collections.abc import Iterable
 
 from plumbline.adapters.redis import available, connect
+from plumbline.adapters.redis_entries import REVOKED, REVOKED_TTL_S, api_token_key, session_key
 from plumbline.ports import Revoked
-
-SESSION_IDLE_S = 1800
-API_TOKEN_IDLE_S = 300
-RECHECK_S = 10
-
-REVOKED = "revoked"
-"""Stands in a copy's place, so that a request under way does not write the copy again."""
-
-REVOKED_TTL_S = 120
-"""Longer than any request."""
-
-
-def session_key(digest: bytes) -> str:
-    """Return the key of a session's copy."""
-    return f"session:{digest.hex()}"
-
-
-def api_token_key(digest: bytes) -> str:
-    """Return the key of an API token's copy."""
-    return f"api_token:{digest.hex()}"
 
 
 class RedisCredentialCache:

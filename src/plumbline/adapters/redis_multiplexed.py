@@ -3,18 +3,22 @@
 Commands of all tasks of one turn of the event loop leave in one write, and answers are handed out
 in their order. A pool hands every task a connection of its own: with 500 tasks that is twenty times
 slower (docs/explanation/portal.md has the figures).
+
+What was read stays at hand until Redis says that it has changed ("client-side caching": CLIENT
+TRACKING of RESP3), and for ``KNOWN_FOR_S`` at most, should Redis or the network have gone silent.
 """
 
 import asyncio
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, cast
 from urllib.parse import unquote, urlsplit
 
 import hiredis
 
+from plumbline.adapters.redis_known import AGE_EVERY_S, KnownValues
 from plumbline.errors import CacheUnavailable, ConfigurationError
 
 _CONNECT_TIMEOUT_S = 0.5
@@ -22,6 +26,17 @@ _ANSWER_TIMEOUT_S = 0.5
 # After a failure nobody asks again for so long: while Redis is away, requests do not wait for it.
 _REST_S = 2.0
 _DEFAULT_PORT = 6379
+
+# Pushes its time to live only where that has become shorter by so much: writing ends what others
+# have at hand.
+_SLIDE_MS = 1000
+_GET_SLIDING = """
+local left, wanted = redis.call('PTTL', KEYS[1]), 1000 * ARGV[1]
+if left > 0 and left <= wanted - ARGV[2] then redis.call('PEXPIRE', KEYS[1], wanted) end
+return redis.call('GET', KEYS[1])
+"""
+_TRACKING = (("HELLO", "3"), ("CLIENT", "TRACKING", "ON"))
+_INCOMPLETE = object()
 
 
 class MultiplexedRedis:
@@ -53,13 +68,10 @@ class MultiplexedRedis:
         connection = self._connection
         if connection is None or connection.broken:
             connection = await self._connect()
-        answer = await connection.send(command)
-        if isinstance(answer, hiredis.ReplyError):
-            raise CacheUnavailable(str(answer))
-        return answer
+        return _checked(await connection.send(command))
 
     async def get(self, key: str) -> bytes | None:
-        """Return a key's text, read after this call; None where there is none, or something else.
+        """Return a key's text; None where there is none, or something else.
 
         What many ask for at a time is one command, and a key that many ask for is in it once.
 
@@ -69,18 +81,37 @@ class MultiplexedRedis:
         connection = self._connection
         if connection is None or connection.broken:
             connection = await self._connect()
-        return await connection.get(key)
+        return connection.known.get(key) or await connection.get(key)
 
-    def prefetch(self, key: str) -> asyncio.Future[bytes | None] | None:
-        """Begin what ``get`` does, for what else is to be done meanwhile.
+    async def get_sliding(self, key: str, ttl_s: int) -> bytes | None:
+        """Return a key's text, and let it live for ``ttl_s`` from now on, two seconds less at most.
 
-        Returns:
-            What gets what ``get`` returns or raises; None without a connection.
+        Raises:
+            CacheUnavailable: No connection, no answer in time, or something else there.
         """
         connection = self._connection
         if connection is None or connection.broken:
+            connection = await self._connect()
+        known = connection.known.get(key)
+        if known is not None:
+            return known
+        command = ("EVAL", _GET_SLIDING, 1, key, ttl_s, _SLIDE_MS)
+        value: bytes | None = _checked(await connection.send(command, (key,)))
+        return value
+
+    def known(self, key: str, *, renew: bool = True) -> bytes | None:
+        """Return a key's text where it is at hand.
+
+        Args:
+            key: Of the value.
+            renew: Whether to read it again in time for others to find it at hand, too.
+        """
+        connection = self._connection
+        if connection is None:
             return None
-        return connection.get(key)
+        if renew and connection.known.wants_reading(key):
+            connection.renew(key)
+        return connection.known.get(key)
 
     async def close(self) -> None:
         """Close the connection."""
@@ -128,6 +159,10 @@ class MultiplexedRedis:
             if isinstance(answer, hiredis.ReplyError):
                 connection.fail(str(answer))
                 raise ConnectionError(str(answer))
+        for command in _TRACKING:
+            if isinstance(await connection.send(command), hiredis.ReplyError):
+                return connection  # not allowed here: then nothing stays at hand
+        connection.tracks = True
         return connection
 
     def _greeting(self) -> list[tuple[str, ...]]:
@@ -149,19 +184,28 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self.broken = False
+        self.tracks = False
+        self.known = KnownValues()
         self._loop = asyncio.get_running_loop()
-        self._reader = hiredis.Reader()
-        self._waiting: deque[asyncio.Future[Any]] = deque()
+        self._reader = hiredis.Reader(notEnoughData=_INCOMPLETE)
+        # Each with the keys that it is the values of.
+        self._waiting: deque[tuple[asyncio.Future[Any], Collection[str]]] = deque()
         self._unsent: list[bytes] = []
         self._gets: dict[str, list[asyncio.Future[bytes | None]]] = {}
         self._transport: asyncio.Transport | None = None
         self._asking = False
         self._oldest: asyncio.Future[Any] | None = None
         self._watch: asyncio.TimerHandle | None = None
+        self._ageing: asyncio.TimerHandle | None = None
         self.when_late: Callable[[], None] = lambda: None
 
-    def send(self, command: tuple[Any, ...]) -> asyncio.Future[Any]:
-        """Send with all others of this turn of the loop; the future gets the answer."""
+    def send(self, command: tuple[Any, ...], keys: Collection[str] = ()) -> asyncio.Future[Any]:
+        """Send with all others of this turn of the loop; the future gets the answer.
+
+        Args:
+            command: And its arguments.
+            keys: That the answer, or each part of it, is the value of.
+        """
         answer: asyncio.Future[Any] = self._loop.create_future()
         if self.broken:
             answer.set_exception(CacheUnavailable("the connection broke"))
@@ -169,7 +213,7 @@ class _Connection(asyncio.Protocol):
         if not self._unsent:
             self._loop.call_soon(self._flush)
         self._unsent.append(hiredis.pack_command(command))
-        self._waiting.append(answer)
+        self._waiting.append((answer, keys))
         if self._watch is None:
             self._watch = self._loop.call_later(_ANSWER_TIMEOUT_S, self._look)
         return answer
@@ -193,15 +237,22 @@ class _Connection(asyncio.Protocol):
             waiting.append(answer)
         return answer
 
+    def renew(self, key: str) -> None:
+        """Read a key for whoever asks next."""
+        # Nobody waits for it: why it failed, the next one will hear.
+        self.get(key).add_done_callback(lambda answer: answer.cancelled() or answer.exception())
+
     def fail(self, why: str) -> None:
         """End the connection and everybody's waiting."""
         self.broken = True
-        if self._watch is not None:
-            self._watch.cancel()
+        self.known.clear()
+        for timer in (self._watch, self._ageing):
+            if timer is not None:
+                timer.cancel()
         if self._transport is not None:
             self._transport.abort()
         while self._waiting:
-            answer = self._waiting.popleft()
+            answer, _ = self._waiting.popleft()
             if not answer.done():
                 answer.set_exception(CacheUnavailable(why))
 
@@ -213,10 +264,16 @@ class _Connection(asyncio.Protocol):
         """Hand out what is complete."""
         self._reader.feed(data)
         try:
-            while self._waiting and (value := self._reader.gets()) is not False:
-                answer = self._waiting.popleft()
-                if not answer.done():  # given up meanwhile
-                    answer.set_result(value)
+            while (value := self._reader.gets()) is not _INCOMPLETE:
+                if isinstance(value, hiredis.PushNotification):
+                    self._changed(value)
+                elif self._waiting:
+                    answer, keys = self._waiting.popleft()
+                    # Now, not when who waits comes to it: the next may say that it has changed.
+                    if keys and self.tracks:
+                        self._keep(keys, value)
+                    if not answer.done():  # given up meanwhile
+                        answer.set_result(value)
         except hiredis.ProtocolError as error:
             self.fail(str(error))
 
@@ -224,10 +281,31 @@ class _Connection(asyncio.Protocol):
         """Fail what still waits."""
         self.fail(str(exc) if exc else "the server closed the connection")
 
+    def _keep(self, keys: Collection[str], values: object) -> None:
+        if self._ageing is None:
+            self._ageing = self._loop.call_later(AGE_EVERY_S, self._age)
+        for key, value in zip(keys, values if isinstance(values, list) else [values], strict=False):
+            if isinstance(value, bytes):
+                self.known.keep(key, value)
+
+    def _changed(self, message: Sequence[Any]) -> None:
+        kind, keys = message
+        if kind != b"invalidate":
+            return
+        if keys is None:  # all of them
+            self.known.clear()
+        else:
+            for key in keys:
+                self.known.forget(key.decode())
+
+    def _age(self) -> None:
+        left = self.known.age()
+        self._ageing = self._loop.call_later(AGE_EVERY_S, self._age) if left else None
+
     def _send_gets(self) -> None:
         gets, self._gets = self._gets, {}
         self._asking = True
-        values = self.send(("MGET", *gets))
+        values = self.send(("MGET", *gets), gets.keys())
 
         def hand_out(values: asyncio.Future[Any]) -> None:
             self._asking = False
@@ -257,7 +335,7 @@ class _Connection(asyncio.Protocol):
         must reach nobody else: the connection ends.
         """
         self._watch = None
-        oldest = self._waiting[0] if self._waiting else None
+        oldest = self._waiting[0][0] if self._waiting else None
         if oldest is None:
             self._oldest = None
         elif oldest is self._oldest:
@@ -271,3 +349,9 @@ class _Connection(asyncio.Protocol):
         if self._transport is not None and not self.broken:
             self._transport.write(b"".join(self._unsent))
         self._unsent.clear()
+
+
+def _checked(answer: Any) -> Any:  # noqa: ANN401 - any answer
+    if isinstance(answer, hiredis.ReplyError):
+        raise CacheUnavailable(str(answer))
+    return answer

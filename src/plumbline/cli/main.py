@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-import plumbline
 from plumbline.errors import EXIT_CODES, PlumblineError, of_type
 
 _COMMANDS = {
@@ -52,7 +51,7 @@ class _Commands(click.Group):
     show_default=True,
     help="Where the system on this machine keeps everything.",
 )
-@click.version_option(plumbline.__version__)
+@click.version_option(package_name="plumbline")
 @click.pass_context
 def cli(ctx: click.Context, data_dir: Path) -> None:
     """Watch tilt sensors: take their readings, lose none, and prove it."""

@@ -1,6 +1,8 @@
-"""Whether a server answers, asked without its client library."""
+"""Whether a server answers, asked without its client library.
 
-import http.client
+Nor with http.client: it loads TLS, and the supervisor, which asks, should stay small.
+"""
+
 import socket
 from urllib.parse import unquote, urlsplit
 
@@ -40,14 +42,16 @@ def cache_answers(url: str) -> bool:
 def portal_answers(url: str) -> bool:
     """Tell whether the portal says that it is well."""
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_TIMEOUT_S)
+    request = f"GET /health HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n\r\n"
     try:
-        connection.request("GET", "/health")
-        return connection.getresponse().status == http.HTTPStatus.OK
-    except (OSError, http.client.HTTPException):
+        with socket.create_connection(
+            (parts.hostname or "", parts.port or 80), _TIMEOUT_S
+        ) as connection:
+            connection.sendall(request.encode())
+            answer = b"".join(iter(lambda: connection.recv(4096), b""))
+    except OSError:
         return False
-    finally:
-        connection.close()
+    return answer.startswith(b"HTTP/1.1 200 ")
 
 
 def _command(*words: str) -> bytes:

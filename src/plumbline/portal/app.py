@@ -6,7 +6,7 @@ import gc
 from collections.abc import AsyncIterator
 
 from starlette.concurrency import run_in_threadpool
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from plumbline import bootstrap
 from plumbline.adapters.argon2 import Argon2Hasher
@@ -24,7 +24,7 @@ from plumbline.portal.ledger_reader import LedgerReader
 from plumbline.portal.logs import log_as_json
 from plumbline.portal.rate_limit import RateLimit
 from plumbline.portal.relay import RelayThread
-from plumbline.portal.request_head import HeadReader
+from plumbline.portal.request_head import HEAD_KEY, HeadReader
 from plumbline.portal.routes import ROUTES
 from plumbline.portal.safety import Safety
 from plumbline.portal.services import SCOPE_KEY, Services
@@ -49,18 +49,16 @@ class Portal:
         self._settings = settings
         self._services = _services(settings)
         limit = settings.portal_rate_limit
-        heads = HeadReader(settings.portal_trusted_proxies, settings.portal_loopback_cookie)
-        app: ASGIApp = Safety(
+        rate_limit = RateLimit(self._services.redis, limit) if limit else None
+        self._heads = HeadReader(settings.portal_trusted_proxies, settings.portal_loopback_cookie)
+        app = Safety(
             Dispatcher(ROUTES),
-            heads=heads,
-            rate_limit=RateLimit(self._services.redis, limit) if limit else None,
+            rate_limit=rate_limit,
             max_body_bytes=settings.portal_max_body_bytes,
             timeout_s=settings.portal_request_timeout_s,
             stall_timeout_s=settings.portal_stall_timeout_s,
         )
-        if not limit:
-            app = CachedStatus(app, heads, self._services)
-        self._log = AccessLog(app)
+        self._log = AccessLog(CachedStatus(app, rate_limit, self._services))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the life of the process."""
@@ -68,6 +66,7 @@ class Portal:
             await self._live(receive, send)
         elif scope["type"] == "http":
             scope[SCOPE_KEY] = self._services
+            scope[HEAD_KEY] = self._heads.read(scope)
             await self._log(scope, receive, send)
 
     async def _live(self, receive: Receive, send: Send) -> None:

@@ -13,23 +13,22 @@ from functools import lru_cache
 import msgspec
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from plumbline.adapters.redis import status_key
+from plumbline.adapters.redis_entries import status_key
 from plumbline.domain.reading import is_device_id
-from plumbline.errors import CacheUnavailable, StoreUnavailable
 from plumbline.portal.answers import NEVER_KEEP, VARY, tag_of
 from plumbline.portal.devices import aged, lasting
-from plumbline.portal.problems import Problem
-from plumbline.portal.request_head import HEAD_KEY, HeadReader
+from plumbline.portal.rate_limit import RateLimit
+from plumbline.portal.request_head import head_of
 from plumbline.portal.route import Route
 from plumbline.portal.routes import ROUTES
-from plumbline.portal.safety import ALWAYS, HTTPS_ONLY, UNLESS_GIVEN
+from plumbline.portal.safety import ALWAYS, HTTPS_ONLY, UNLESS_GIVEN, Header
 from plumbline.portal.services import PRINCIPAL_KEY, ROUTE_KEY, Services
 from plumbline.portal.status_cache import decode_status
 
 _PREFIX, _SUFFIX = "/api/v1/devices/", "/status"
 _LONGEST_PATH = len(_PREFIX) + 50 + len(_SUFFIX)
 # Whoever sends one of these asks for more than the status.
-_SPECIAL = (b"if-none-match", b"content-length", b"transfer-encoding")
+_SPECIAL = frozenset({b"if-none-match", b"content-length", b"transfer-encoding"})
 
 
 class CachedStatus:
@@ -37,13 +36,13 @@ class CachedStatus:
 
     Args:
         app: Answers all others.
-        heads: Reads heads, as the other way does.
+        rate_limit: That the other way has.
         services: Of the process.
     """
 
-    def __init__(self, app: ASGIApp, heads: HeadReader, services: Services) -> None:
+    def __init__(self, app: ASGIApp, rate_limit: RateLimit | None, services: Services) -> None:
         self._app = app
-        self._heads = heads
+        self._rate_limit = rate_limit
         self._services = services
         self._route = _route_of(f"{_PREFIX}{{device_id}}{_SUFFIX}")
         given = {
@@ -59,51 +58,51 @@ class CachedStatus:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let the others answer."""
-        path: str = scope["path"]
-        if (
-            path.endswith(_SUFFIX)
-            and path.startswith(_PREFIX)
-            and len(path) <= _LONGEST_PATH
-            and scope["method"] == "GET"
-            and not scope["query_string"]
-        ):
-            device_id = path[len(_PREFIX) : -len(_SUFFIX)]
-            if is_device_id(device_id) and await self._answer(scope, send, device_id):
-                return
-        await self._app(scope, receive, send)
-
-    async def _answer(self, scope: Scope, send: Send, device_id: str) -> bool:
-        head = self._heads.read(scope)
-        if any(name in head.headers for name in _SPECIAL):
-            return False
-        # On its way while the guard looks who asks: one command for both.
-        answer = self._services.redis.prefetch(status_key(device_id))
+        answer = None
+        if scope["method"] == "GET" and not scope["query_string"]:
+            device_id = _device_of(scope["path"])
+            if device_id is not None:
+                answer = self._answer(scope, device_id)
         if answer is None:
-            return False
-        scope[HEAD_KEY] = head
-        try:
-            principal = await self._services.guard.admit(scope, self._route)
-            cached = await answer
-        except (Problem, StoreUnavailable, CacheUnavailable):
-            return False
-        finally:
-            answer.cancel()
-        known = None if cached is None else _readable(cached)
-        if cached is None or known is None or known.device_id != device_id:
-            return False
-        scope[PRINCIPAL_KEY], scope[ROUTE_KEY] = principal, self._route
-        body, age_s = aged(cached, known.synced_at, self._services.clock.now())
-        headers = [
-            (b"content-length", b"%d" % len(body)),
-            (b"age", b"%d" % age_s),
-            (b"etag", known.tag),
-            *self._headers,
-        ]
-        if head.scheme == "https":
-            headers.append(HTTPS_ONLY)
+            await self._app(scope, receive, send)
+            return
+        headers, body = answer
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
-        return True
+
+    def _answer(self, scope: Scope, device_id: str) -> tuple[list[Header], bytes] | None:
+        services = self._services
+        head = head_of(scope)
+        if not _SPECIAL.isdisjoint(head.headers):
+            return None
+        known = _readable(services.redis.known(status_key(device_id)))
+        if known is None or known.device_id != device_id:
+            return None
+        principal = services.guard.admit_known(head, self._route)
+        if principal is None:
+            return None
+        headers = [*self._headers, (b"etag", known.tag)]
+        if self._rate_limit is not None:
+            # Last of all: what is counted here is answered here.
+            quota = self._rate_limit.take_known(head.subject)
+            if quota is None or quota.exceeded:
+                return None
+            headers += quota.headers()
+        scope[PRINCIPAL_KEY], scope[ROUTE_KEY] = principal, self._route
+        body, age_s = aged(known.value, known.synced_at, services.clock.now())
+        headers += ((b"content-length", b"%d" % len(body)), (b"age", b"%d" % age_s))
+        if head.scheme == "https":
+            headers.append(HTTPS_ONLY)
+        return headers, body
+
+
+@lru_cache(4096)
+def _device_of(path: str) -> str | None:
+    """Return whose status the path names; None where it names something else."""
+    if not (path.startswith(_PREFIX) and path.endswith(_SUFFIX) and len(path) <= _LONGEST_PATH):
+        return None
+    device_id = path[len(_PREFIX) : -len(_SUFFIX)]
+    return device_id if is_device_id(device_id) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,16 +110,19 @@ class _Known:
     device_id: str
     synced_at: datetime
     tag: bytes
+    value: bytes
 
 
 # An entry of the cache stays the same from one sync to the next.
 @lru_cache(4096)
-def _readable(cached: bytes) -> _Known | None:
+def _readable(cached: bytes | None) -> _Known | None:
+    if cached is None:
+        return None
     try:
         status = decode_status(cached)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    return _Known(status.device_id, status.synced_at, tag_of(lasting(cached)).encode())
+    return _Known(status.device_id, status.synced_at, tag_of(lasting(cached)).encode(), cached)
 
 
 def _route_of(path: str) -> Route:

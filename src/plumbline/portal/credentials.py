@@ -13,7 +13,7 @@ import msgspec
 
 from plumbline.adapters.postgres.async_database import AsyncDatabase, Row
 from plumbline.adapters.postgres.queries import load
-from plumbline.adapters.redis_credentials import (
+from plumbline.adapters.redis_entries import (
     API_TOKEN_IDLE_S,
     RECHECK_S,
     REVOKED,
@@ -41,7 +41,7 @@ return 1
 """
 
 
-class _Copy(msgspec.Struct, frozen=True):
+class _Copy(msgspec.Struct, frozen=True, eq=False):
     user_id: int
     username: str
     role: Role
@@ -54,7 +54,7 @@ _decode = msgspec.json.Decoder(_Copy).decode
 _encode = msgspec.json.Encoder().encode
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Sort:
     via: Literal["session", "token"]
     pattern: re.Pattern[str]
@@ -94,6 +94,14 @@ class CredentialStore:
         """Return who holds the live API token."""
         return await self._find(_API_TOKEN, token)
 
+    def known_session(self, token: str) -> Principal | None:
+        """Return who holds the live session, where that is at hand."""
+        return self._known(_SESSION, token)
+
+    def known_api_token(self, token: str) -> Principal | None:
+        """Return who holds the live API token, where that is at hand."""
+        return self._known(_API_TOKEN, token)
+
     async def forget_session(self, token: str) -> None:
         """Refuse the copies of a session that has ended in the database."""
         try:
@@ -125,6 +133,15 @@ class CredentialStore:
             return None
         return _principal(copy, sort)
 
+    def _known(self, sort: _Sort, token: str) -> Principal | None:
+        # A session's must be read by `session`, which lets it live on.
+        key = _key(sort, token)
+        copy = _readable(self._redis.known(key, renew=sort is not _SESSION))
+        now_s = time.time()
+        if copy is None or abs(now_s - copy.checked_at_s) >= RECHECK_S:
+            return None
+        return _principal(copy, sort) if copy.expires_at_s > now_s else None
+
     async def _looked_up(self, sort: _Sort, digest: bytes, copy: _Copy | None) -> _Copy | None:
         key, now_s = sort.key(digest), time.time()
         parameters = {"hash": digest, "cached": copy is not None, "idle_s": sort.idle_s}
@@ -145,13 +162,11 @@ class CredentialStore:
     async def _cached(self, sort: _Sort, key: str) -> bytes | None:
         try:
             if sort is _SESSION:
-                # Slides with every use. A token's copy need not: it is written anew each RECHECK_S.
-                found: bytes | None = await self._redis.execute("GETEX", key, "EX", sort.idle_s)
-            else:
-                found = await self._redis.get(key)
+                return await self._redis.get_sliding(key, sort.idle_s)
+            # A token's copy need not slide: it is written anew each RECHECK_S.
+            return await self._redis.get(key)
         except CacheUnavailable:
             return None
-        return found
 
     async def _keep(self, key: str, copy: _Copy, idle_s: int) -> None:
         try:
@@ -171,6 +186,11 @@ class CredentialStore:
 def token_hash(token: str) -> bytes:
     """Return what is stored of a token: of 256 random bits a fast hash is enough."""
     return hashlib.sha256(token.encode()).digest()
+
+
+@lru_cache(_READ_BEFORE)
+def _key(sort: _Sort, token: str) -> str:
+    return sort.key(token_hash(token))
 
 
 @lru_cache(_READ_BEFORE)

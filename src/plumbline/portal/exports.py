@@ -14,7 +14,8 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from plumbline.adapters.postgres.exports import Selection, stream_csv, stream_parquet
+from plumbline.adapters.postgres.export_process import stream_by_process
+from plumbline.adapters.postgres.exports import Selection
 from plumbline.portal.answers import NEVER_KEEP, takes_gzip
 from plumbline.portal.query import Query, device_id, refuse
 from plumbline.portal.readings import EARLIEST, LATEST, require_known, span
@@ -35,12 +36,12 @@ _Stream = Callable[[str, Selection], Generator[bytes, None, None]]
 
 async def export_csv(request: Request) -> Response:
     """Stream readings as CSV."""
-    return await _export(request, stream_csv, "csv", CSV_TYPE)
+    return await _export(request, partial(stream_by_process, "csv"), "csv", CSV_TYPE)
 
 
 async def export_parquet(request: Request) -> Response:
     """Stream readings as Parquet."""
-    return await _export(request, stream_parquet, "parquet", PARQUET_TYPE)
+    return await _export(request, partial(stream_by_process, "parquet"), "parquet", PARQUET_TYPE)
 
 
 async def _export(request: Request, stream: _Stream, suffix: str, media_type: str) -> Response:

@@ -50,6 +50,14 @@ class Credentials(Protocol):
         """Return who holds the live API token."""
         ...
 
+    def known_session(self, token: str) -> Principal | None:
+        """Return what ``session`` would, where nobody need be asked for it."""
+        ...
+
+    def known_api_token(self, token: str) -> Principal | None:
+        """Return what ``api_token`` would, where nobody need be asked for it."""
+        ...
+
 
 class Guarded(Protocol):
     """What the route table says of a route to the guard."""
@@ -94,6 +102,26 @@ class Guard:
                 require_own_origin(head, self._public_origin)
             return None
         principal = await self._identify(head)
+        self._require(principal, head, route)
+        return principal
+
+    def admit_known(self, head: RequestHead, route: Guarded) -> Principal | None:
+        """Return who asks, where that is at hand and the route lets them; else None."""
+        authorization = head.header("authorization")
+        if authorization is not None:
+            principal = self._credentials.known_api_token(_bearer(authorization))
+        else:
+            principal = self._credentials.known_session(head.session_cookie or "")
+        if principal is None:
+            return None
+        try:
+            self._require(principal, head, route)
+        except Problem:
+            return None
+        return principal
+
+    def _require(self, principal: Principal, head: RequestHead, route: Guarded) -> None:
+        changes = head.method not in SAFE_METHODS
         if principal.via == "session" and (changes or route.csrf):
             require_own_origin(head, self._public_origin)
             require_csrf_token(head)
@@ -102,15 +130,11 @@ class Guard:
             raise Problem(Kind.NOT_ALLOWED, f"the API token has not the scope {needed}")
         if not principal.role.includes(Role(route.role)):
             raise Problem(Kind.NOT_ALLOWED, f"this needs the role {route.role}")
-        return principal
 
     async def _identify(self, head: RequestHead) -> Principal:
         authorization = head.header("authorization")
         if authorization is not None:
-            scheme, _, token = authorization.partition(" ")
-            found = None
-            if scheme.lower() == "bearer":
-                found = await self._credentials.api_token(token.strip())
+            found = await self._credentials.api_token(_bearer(authorization))
             if found is None:
                 raise Problem(Kind.SIGN_IN_REQUIRED, headers=_CHALLENGE_INVALID)
             return found
@@ -119,3 +143,9 @@ class Guard:
         if found is None:
             raise Problem(Kind.SIGN_IN_REQUIRED, headers=_CHALLENGE)
         return found
+
+
+def _bearer(authorization: str) -> str:
+    """Return the token of an Authorization header; empty, which nobody has, of any other."""
+    scheme, _, token = authorization.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""

@@ -1,13 +1,13 @@
 """The OpenAPI 3.1 document, made of the table of routes."""
 
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 from typing import Any
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-from plumbline import __version__
 from plumbline.portal.answers import body_answer
 from plumbline.portal.problems import MEDIA_TYPE, Kind
 from plumbline.portal.query import Query
@@ -90,7 +90,7 @@ def document(routes: Sequence[Route]) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {
             "title": "Plumbline",
-            "version": __version__,
+            "version": version("plumbline"),
             "description": _ABOUT,
             "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"},
         },

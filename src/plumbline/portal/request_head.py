@@ -5,10 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
+import msgspec
 from starlette.types import Scope
 
 HEAD_KEY = "plumbline.head"
-"""Where the outermost middleware puts the head."""
+"""Where the application puts the head, before all else."""
 
 _UNKNOWN_ADDRESS = "unknown"
 
@@ -26,8 +27,7 @@ SECURE = CookieNames("__Host-plumbline-session", "__Host-plumbline-browser", sec
 LOOPBACK = CookieNames("plumbline-session", "plumbline-browser", secure=False)
 
 
-@dataclass(frozen=True, slots=True)
-class RequestHead:
+class RequestHead(msgspec.Struct, frozen=True):
     """The parts of a request's head that decide about trust.
 
     Attributes:
@@ -126,7 +126,7 @@ class HeadReader:
 
 
 def head_of(scope: Scope) -> RequestHead:
-    """Return the head that the outermost middleware has read."""
+    """Return the head that the application has read."""
     head: RequestHead = scope[HEAD_KEY]
     return head
 

@@ -8,7 +8,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from plumbline.portal.problems import MEDIA_TYPE, Kind, Problem
 from plumbline.portal.rate_limit import RateLimit
-from plumbline.portal.request_head import HEAD_KEY, HeadReader
+from plumbline.portal.request_head import head_of
 
 _log = logging.getLogger(__name__)
 
@@ -32,11 +32,10 @@ HTTPS_ONLY: Header = (b"strict-transport-security", b"max-age=31536000")
 
 
 class Safety:
-    """The outermost middleware but for the access log.
+    """What stands between the access log and all routes.
 
     Args:
-        app: Gets the request's head as ``scope[HEAD_KEY]``.
-        heads: Reads it.
+        app: Serves.
         rate_limit: None where somebody else counts.
         max_body_bytes: A longer body is refused: at once where its length is announced, else when
             it is read.
@@ -45,29 +44,24 @@ class Safety:
             takes is the client's affair.
     """
 
-    def __init__(  # noqa: PLR0913 - each is one limit, given by keyword
+    def __init__(
         self,
         app: ASGIApp,
         *,
-        heads: HeadReader,
         rate_limit: RateLimit | None,
         max_body_bytes: int,
         timeout_s: float,
         stall_timeout_s: float,
     ) -> None:
         self._app = app
-        self._heads = heads
         self._rate_limit = rate_limit
         self._max_body_bytes = max_body_bytes
         self._timeout_s = timeout_s
         self._stall_timeout_s = stall_timeout_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; what is not HTTP goes through."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        head = scope[HEAD_KEY] = self._heads.read(scope)
+        """Serve one HTTP request."""
+        head = head_of(scope)
         headers = [HTTPS_ONLY] if head.scheme == "https" else []
         answer = _Answer(send, headers, self._stall_timeout_s)
         try:

@@ -10,7 +10,7 @@ import msgspec
 
 from plumbline.adapters.postgres.async_database import AsyncDatabase
 from plumbline.adapters.postgres.queries import load
-from plumbline.adapters.redis import (
+from plumbline.adapters.redis_entries import (
     PUT_NEWER,
     STATISTICS_KEY,
     STATISTICS_TTL_S,

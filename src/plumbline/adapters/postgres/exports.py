@@ -1,7 +1,7 @@
 """Readings of one device as a stream of CSV or Parquet; memory does not grow with their number.
 
-Each export has a connection of its own: it lasts as long as the reader takes. Arrow is loaded by
-the first Parquet export: it is more than all the rest of the portal.
+Each export has a connection of its own: it lasts as long as the reader takes. Arrow is loaded where
+it is needed: it is more than all the rest of a process.
 """
 
 import io
