@@ -12,7 +12,11 @@ import pytest
 
 from draining import create_session
 from mqtt_device import MqttDevice
-from plumbline.adapters.mqtt.configuration import COMMAND_USER, INGEST_USER, NETWORK_SERVER_USERS
+from plumbline.adapters.mqtt.configuration import (
+    INGEST_USER,
+    LORAWAN_COMMAND_USER,
+    NETWORK_SERVER_USERS,
+)
 from plumbline.adapters.mqtt.drain import MqttBroker
 from plumbline.adapters.mqtt.endpoint import Endpoint
 from plumbline.codecs.uplink_event import UPLINK_FILTERS
@@ -118,9 +122,9 @@ def test_the_things_stack_reaches_plumbline_and_back(
             MqttDevice(("127.0.0.1", theirs), None, client_id="application-server")
         )
         server.subscribe("v3/+/devices/+/down/push", qos=0)
-        command = Endpoint.parse(mosquitto.user_url(COMMAND_USER))
+        command = Endpoint.parse(mosquitto.user_url(LORAWAN_COMMAND_USER))
         commander = stack.enter_context(
-            MqttDevice((mosquitto.host, mosquitto.port), COMMAND_USER, command.password)
+            MqttDevice((mosquitto.host, mosquitto.port), LORAWAN_COMMAND_USER, command.password)
         )
         heard: list[tuple[str, bytes]] = []
 
@@ -160,9 +164,9 @@ def test_a_cluster_of_chirpstacks_reaches_plumbline_through_its_own_broker(
         other.publish(EVENT, b"2", qos=1)
         assert sorted(m.payload for m in received(broker, 2)) == [b"1", b"2"]
         one.subscribe("application/+/device/+/command/+")
-        command = Endpoint.parse(mosquitto.user_url(COMMAND_USER))
+        command = Endpoint.parse(mosquitto.user_url(LORAWAN_COMMAND_USER))
         with MqttDevice(
-            (mosquitto.host, mosquitto.port), COMMAND_USER, command.password
+            (mosquitto.host, mosquitto.port), LORAWAN_COMMAND_USER, command.password
         ) as commander:
             commander.publish(DOWN, b"{}")
             assert one.messages(DEADLINE_S) == [(DOWN, b"{}")]
