@@ -2,7 +2,8 @@
 # Sourced by run, test, bench: makes ready what they need and does nothing where it is there.
 #
 #   . scripts/setup.sh        sets $root and $venv, defines set_up
-#   set_up runtime|dev        .venv with the locked packages; PostgreSQL, Redis and Mosquitto
+#   set_up runtime|dev        .venv with the locked packages; PostgreSQL, Redis and Mosquitto;
+#                             for dev a browser, where the system's packages have one
 #
 # Messages go to standard error, one line a step. Several at once are safe.
 
@@ -17,13 +18,14 @@ die() {
 }
 
 set_up() {
-    if _servers_installed && _packages_installed "$1"; then
+    if _servers_installed && _packages_installed "$1" && _browser_settled "$1"; then
         return 0
     fi
     mkdir -p "$root/.cache"
     exec 9>"$root/.cache/set-up.lock"
     flock 9
     _install_system_packages
+    _browser_settled "$1" || _install_browser
     _packages_installed "$1" || _install_packages "$1"
     exec 9>&-
 }
@@ -134,6 +136,34 @@ _install_system_packages() {
     fi
     [ ${#packages[@]} -eq 0 ] || _apt_install "${packages[@]}"
     _has_postgres || die "PostgreSQL 15 or newer is needed; this system's package is older"
+}
+
+# --- Browser --------------------------------------------------------------------------------
+
+_no_browser=$root/.cache/no-browser
+
+_browser_settled() {
+    local program
+    [ "$1" = dev ] && [ ! -e "$_no_browser" ] || return 0
+    for program in chromium-headless-shell chromium chromium-browser google-chrome; do
+        if command -v "$program" >/dev/null; then
+            return 0
+        fi
+    done
+    return 1
+}
+
+# Without one, the test that looks at a page is skipped; nothing else needs it.
+_install_browser() {
+    if command -v apt-get >/dev/null && { [ "$(id -u)" -eq 0 ] || command -v sudo >/dev/null; }; then
+        _as_root apt-get -qq update >/dev/null 2>&1 9>&- || true
+        if [ -n "$(apt-cache show chromium-headless-shell 2>/dev/null)" ]; then
+            _apt_install chromium-headless-shell
+            return
+        fi
+    fi
+    say "no browser among the system's packages: the test of the page is skipped"
+    : >"$_no_browser"
 }
 
 _as_root() {

@@ -124,6 +124,24 @@ def test_a_cached_answer_says_how_old_it_is(
         assert 60 <= int(answer.header("age") or 0) < 90, path
 
 
+def test_a_sync_that_stops_does_not_leave_old_answers_for_ever(
+    client: Client, database_url: str, redis_url: str
+) -> None:
+    sync(database_url, redis_url, datetime.now(UTC) - timedelta(hours=1))
+    entries = {
+        "/api/v1/devices/tower/status": ("device:tower:status", 300),
+        "/api/v1/stats": ("stats:fleet", 600),
+    }
+    with redis.Redis.from_url(redis_url) as cache:
+        for path, (key, life_s) in entries.items():
+            assert client.get(path).json()["age_s"] >= 3600, "it says so while it is there"
+            for _ in range(2):  # what the sync wrote ends, and what a request wrote does, too
+                assert 0 < int(str(cache.ttl(key))) <= life_s, key
+                cache.pexpire(key, 1)
+                wait_until(lambda key=key: not cache.exists(key), 5, "the entry to end")  # type: ignore[misc]
+                assert client.get(path).json()["age_s"] < 60, path
+
+
 def test_nobody_keeps_an_answer_whose_age_would_stand_still(
     client: Client, database_url: str, redis_url: str
 ) -> None:

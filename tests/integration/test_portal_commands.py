@@ -118,6 +118,20 @@ def test_a_repeated_key_gives_the_same_command(client: Client, database_url: str
     assert (rows, audited) == ((1,), (1,))
 
 
+def test_a_key_is_of_the_user_who_made_it(portal: PortalProcess, client: Client) -> None:
+    """Who guesses another's key neither gets the other's command nor is kept from an own one."""
+    mine = send(client, key="k-1").json()["command_id"]
+    token = portal.api_token("operator", "read", "write", username="another")
+    other = portal.client(headers={"Authorization": f"Bearer {token}"})
+    for body in (_INTERVAL, {"command": "reboot"}):
+        answer = send(other, body, key=f"k-{'1' if body is _INTERVAL else '2'}")
+        assert answer.status == 202
+        assert answer.json()["command_id"] != mine
+        assert answer.json()["issued_by"] == "another"
+    assert send(client, key="k-1").json()["command_id"] == mine
+    assert send(client, {"command": "zero"}, key="k-2").status == 202
+
+
 def test_a_command_is_taken_back_only_while_nobody_can_have_it(
     client: Client, queue: PostgresQueue, database_url: str
 ) -> None:

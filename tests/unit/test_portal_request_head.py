@@ -96,6 +96,9 @@ def test_our_own_pages_pass(headers: list[tuple[str, str]]) -> None:
     [
         [("Origin", "https://evil.example")],
         [("Origin", "https://portal.example.evil.example")],
+        [("Origin", "https://evilportal.example")],
+        [("Origin", "https://evil.portal.example")],
+        [("Origin", "https://portal.example:8443")],
         [("Origin", "null")],
         [("Origin", "")],
         [("Origin", "https://[")],
