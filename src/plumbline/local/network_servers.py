@@ -22,6 +22,14 @@ class Access:
     ca_file: str
 
 
+def users(data_dir: Path) -> dict[NetworkServer, tuple[str, str]]:
+    """Return user name and password of each network server."""
+    return {
+        server: (user, service_password(data_dir, user))
+        for server, user in NETWORK_SERVER_USERS.items()
+    }
+
+
 def show(data_dir: Path, endpoints: Endpoints, server: NetworkServer) -> Access:
     """Return what that network server connects with.
 
