@@ -45,7 +45,7 @@ def show(data_dir: Path, endpoints: Endpoints, server: NetworkServer) -> Access:
         password=service_password(data_dir, user),
         mqtt_url=endpoints.mqtt_url,
         mqtts_url=endpoints.mqtts_url,
-        ca_file=str((data_dir / "ca.crt").absolute()),
+        ca_file=str((data_dir / "tls" / "ca.pem").absolute()),
     )
 
 
