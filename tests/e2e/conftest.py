@@ -114,11 +114,21 @@ class System:
         wait_until(search, _READY_S, f"a process {name}")
         return found[0]
 
-    def run(self, *arguments: str, timeout_s: float = 120) -> "subprocess.CompletedProcess[str]":
+    def run(
+        self,
+        *arguments: str,
+        timeout_s: float = 120,
+        environment: dict[str, str] | None = None,
+    ) -> "subprocess.CompletedProcess[str]":
         """Run a sub-command and return it, whatever its exit status."""
         argv = [*PLUMBLINE, "--data-dir", str(self.data_dir), *arguments]
         return subprocess.run(
-            argv, check=False, capture_output=True, text=True, timeout=timeout_s, env=_environment()
+            argv,
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=timeout_s,
+            env=_environment() | (environment or {}),
         )
 
     def json(self, *arguments: str) -> Any:  # noqa: ANN401 - any JSON

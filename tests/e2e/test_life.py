@@ -26,6 +26,8 @@ def test_a_demo_shows_readings_and_a_balanced_account(system: System) -> None:
     text = system.run("status").stdout
     assert "ledger    balanced" in text
     assert system.endpoints.portal_username is not None
+    lorawan = "SELECT count(DISTINCT device_id) FROM sensor_data WHERE frame IS NOT NULL"
+    wait_until(lambda: system.count(lorawan) >= 4, 60, "rows of the LoRaWAN devices")
 
 
 def test_a_stop_is_clean_and_quick_and_a_start_goes_on(system: System) -> None:

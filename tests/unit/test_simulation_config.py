@@ -2,7 +2,7 @@
 
 import json
 import re
-from dataclasses import fields
+from dataclasses import asdict, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,14 +10,25 @@ from typing import Any
 import msgspec
 import pytest
 
+from plumbline.domain.device import NetworkServer
 from plumbline.errors import ConfigurationError
 from plumbline.simulator.__main__ import read_config
-from plumbline.simulator.config import SimulationConfig
+from plumbline.simulator.config import LorawanPart, SimulationConfig
 from plumbline.simulator.device import DIALECTS
 from plumbline.simulator.faults import Faults
+from plumbline.simulator.lorawan.roster import roster
+from plumbline.simulator.lorawan.sender import MALFORMED_FRAMES
+from plumbline.simulator.lorawan.sensors import MODELS
 from plumbline.simulator.malformed import MALFORMED
 from plumbline.simulator.scenarios import SCENARIO_NAMES
-from plumbline.simulator.truth import DeviceLine, EndLine, MalformedLine, ReadingLine, RunLine
+from plumbline.simulator.truth import (
+    DeviceLine,
+    DownlinkLine,
+    EndLine,
+    MalformedLine,
+    ReadingLine,
+    RunLine,
+)
 from plumbline.simulator.verify import CHECKS
 
 PAGE = (Path(__file__).parents[2] / "docs/reference/simulator.md").read_text("utf-8")
@@ -31,19 +42,37 @@ def path(tmp_path: Path) -> Path:
 
 def test_a_short_file_gives_the_defaults(path: Path) -> None:
     path.write_text(json.dumps(GOOD))
-    config, credentials, truth = read_config(path)
+    config, credentials, truth, lorawan = read_config(path)
     assert config == SimulationConfig("mqtt://127.0.0.1:1883")
     assert (config.scenario, config.interval_s, config.count) == ("mixed", 5.0, None)
     assert (credentials, truth) == ({"sim-1": "secret"}, None)
+    assert lorawan == LorawanPart()
 
 
 def test_a_full_file_is_read(path: Path) -> None:
     options = {"seed": 9, "faults": {"late": 0.5}, "epoch": "2026-01-18T10:30:00Z", "count": 3}
     path.write_text(json.dumps(GOOD | {"truth": "t.jsonl", "options": options}))
-    config, _, truth = read_config(path)
+    config, _, truth, _ = read_config(path)
     assert (config.seed, config.count, config.faults) == (9, 3, Faults(late=0.5))
     assert config.epoch == datetime(2026, 1, 18, 10, 30, tzinfo=UTC)
     assert truth == Path("t.jsonl")
+
+
+def test_lorawan_devices_are_read_with_their_servers_users(path: Path) -> None:
+    devices = roster(["a", "b"], 10)
+    part: dict[str, Any] = {
+        "devices": {name: asdict(entry) for name, entry in devices.items()},
+        "users": {"chirpstack": ["u1", "p1"], "things-stack": ["u2", "p2"]},
+    }
+    path.write_text(json.dumps(GOOD | {"lorawan": part}))
+    *_, lorawan = read_config(path)
+    assert lorawan.devices == devices
+    assert lorawan.users[NetworkServer.THINGS_STACK] == ("u2", "p2")
+    assert "p2" not in repr(lorawan)
+    del part["users"]["things-stack"]
+    path.write_text(json.dumps(GOOD | {"lorawan": part}))
+    with pytest.raises(ConfigurationError, match="no user for things-stack"):
+        read_config(path)
 
 
 @pytest.mark.parametrize(
@@ -98,9 +127,14 @@ def test_the_page_names_every_scenario_fault_and_check() -> None:
     assert tuple(table("Devices")) == DIALECTS
     assert tuple(table("What verify checks")) == CHECKS
     rows = table("Faults")
-    assert list(rows)[:5] == [field.name for field in fields(Faults)]
-    reasons = {name: rest.strip(" `") for name, rest in list(rows.items())[5:]}
-    assert reasons == {kind.name: kind.reason.value for kind in MALFORMED}
+    assert list(rows)[:6] == [field.name for field in fields(Faults)]
+    reasons = {name: rest.strip(" `") for name, rest in list(rows.items())[6:]}
+    frames = {kind.name: kind.reason.value for kind, _ in MALFORMED_FRAMES}
+    assert reasons == {kind.name: kind.reason.value for kind in MALFORMED} | frames
+
+
+def test_the_page_names_every_sensor_that_is_simulated() -> None:
+    assert tuple(table("LoRaWAN devices")) == tuple(model.name for model in MODELS)
 
 
 def test_the_page_names_every_member_of_the_truth_file() -> None:
@@ -110,6 +144,7 @@ def test_the_page_names_every_member_of_the_truth_file() -> None:
         "device": DeviceLine,
         "reading": ReadingLine,
         "malformed": MalformedLine,
+        "downlink": DownlinkLine,
         "end": EndLine,
     }
     for tag, line in kinds.items():

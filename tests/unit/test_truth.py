@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from plumbline.errors import ConfigurationError
-from plumbline.simulator.malformed import MALFORMED
+from plumbline.simulator.malformed import MALFORMED, Refused
 from plumbline.simulator.plan import Publication
 from plumbline.simulator.truth import (
     DeviceLine,
@@ -62,7 +62,8 @@ def numbers(path: Path) -> list[int]:
 
 def test_every_kind_of_line_is_read_as_written(path: Path) -> None:
     bad = reading(1)
-    bad.malformed, bad.payload = MALFORMED[1], b"\xff\x00"
+    kind = MALFORMED[1]
+    bad.malformed, bad.payload = Refused(kind.name, kind.reason), b"\xff\x00"
     late = reading(2)
     late.faults = ("late",)
     with TruthWriter(path) as writer:

@@ -8,9 +8,11 @@ import click
 from plumbline.cli.duration import Duration
 from plumbline.cli.output import print_json
 from plumbline.cli.system import data_dir_option, database_url, json_option, require_running
+from plumbline.local import network_servers
 from plumbline.local.device_credentials import devices_of
-from plumbline.simulator.config import SimulationConfig
+from plumbline.simulator.config import LorawanPart, SimulationConfig
 from plumbline.simulator.faults import Faults
+from plumbline.simulator.lorawan.roster import roster
 from plumbline.simulator.scenarios import MIXED, SCENARIO_NAMES
 
 _FRACTION = click.FloatRange(0.0, 1.0)
@@ -21,8 +23,16 @@ _FRACTION = click.FloatRange(0.0, 1.0)
     "--devices",
     default=20,
     show_default=True,
-    type=click.IntRange(1, 100_000),
-    help="How many devices, each with a connection of its own.",
+    type=click.IntRange(0, 100_000),
+    help="How many MQTT devices, each with a connection of its own.",
+)
+@click.option(
+    "--lorawan",
+    "lorawan_devices",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 100_000),
+    help="How many LoRaWAN devices, at a ChirpStack and a Things Stack.",
 )
 @click.option(
     "--interval",
@@ -42,7 +52,12 @@ _FRACTION = click.FloatRange(0.0, 1.0)
     help="How the structures move.",
 )
 @click.option("--seed", default=1, show_default=True, help="Same seed, same truth and faults.")
-@click.option("--prefix", default="sim", show_default=True, help="Device ids are PREFIX-0001 …")
+@click.option(
+    "--prefix",
+    default="sim",
+    show_default=True,
+    help="Device ids are PREFIX-0001 … and PREFIX-lw-0001 …",
+)
 @click.option(
     "--truth",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -53,10 +68,12 @@ _FRACTION = click.FloatRange(0.0, 1.0)
 @click.option("--out-of-order", default=0.0, type=_FRACTION, help="Fraction held back shortly.")
 @click.option("--malformed", default=0.0, type=_FRACTION, help="Fraction followed by garbage.")
 @click.option("--disconnects", default=0.0, type=_FRACTION, help="Fraction that cuts the line.")
+@click.option("--lost-downlinks", default=0.0, type=_FRACTION, help="Fraction that is not heard.")
 @data_dir_option
 def simulate(  # noqa: PLR0913 - one parameter an option
     *,
     devices: int,
+    lorawan_devices: int,
     interval: float,
     duration: float | None,
     count: int | None,
@@ -82,9 +99,20 @@ def simulate(  # noqa: PLR0913 - one parameter an option
         at_once=at_once,
         faults=Faults(**faults),
     )
-    ids = [f"{prefix}-{number:04d}" for number in range(1, devices + 1)]
-    passwords = devices_of(data_dir, database_url(data_dir)).add_many(ids, rotate=True)
-    run_simulation(config, {new.username: new.password for new in passwords}, truth)
+    registry = devices_of(data_dir, database_url(data_dir))
+    entries = roster(_ids(f"{prefix}-lw", lorawan_devices), interval)
+    registry.add_lorawan(entries, replace=True)
+    passwords = registry.add_many(_ids(prefix, devices), rotate=True)
+    run_simulation(
+        config,
+        {new.username: new.password for new in passwords},
+        truth,
+        lorawan=LorawanPart(entries, network_servers.users(data_dir) if entries else {}),
+    )
+
+
+def _ids(prefix: str, count: int) -> list[str]:
+    return [f"{prefix}-{number:04d}" for number in range(1, count + 1)]
 
 
 @click.command()

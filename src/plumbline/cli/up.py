@@ -15,7 +15,7 @@ _PORT = click.IntRange(1, 65_535)
 
 
 @click.command()
-@click.option("--demo", is_flag=True, help="Run 20 simulated devices, too.")
+@click.option("--demo", is_flag=True, help="Run 20 simulated devices and 5 LoRaWAN ones, too.")
 @data_dir_option
 @click.option(
     "--host", default="127.0.0.1", show_default=True, help="Address of the broker, with TLS."

@@ -22,6 +22,14 @@ class Access:
     ca_file: str
 
 
+def users(data_dir: Path) -> dict[NetworkServer, tuple[str, str]]:
+    """Return user name and password of each network server."""
+    return {
+        server: (user, service_password(data_dir, user))
+        for server, user in NETWORK_SERVER_USERS.items()
+    }
+
+
 def show(data_dir: Path, endpoints: Endpoints, server: NetworkServer) -> Access:
     """Return what that network server connects with.
 
@@ -37,7 +45,7 @@ def show(data_dir: Path, endpoints: Endpoints, server: NetworkServer) -> Access:
         password=service_password(data_dir, user),
         mqtt_url=endpoints.mqtt_url,
         mqtts_url=endpoints.mqtts_url,
-        ca_file=str((data_dir / "ca.crt").absolute()),
+        ca_file=str((data_dir / "tls" / "ca.pem").absolute()),
     )
 
 

@@ -2,18 +2,25 @@
 
 The broker keeps a session's messages only from when it knows the session, so the ingest session
 is opened first. Then the broker learns the devices of the registry. The IDs are those of the
-demonstration: they get new passwords, and the simulator its configuration.
+demonstration's MQTT devices: they get new passwords, and the simulator its configuration, with a
+few LoRaWAN devices behind both network servers.
 """
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from plumbline import bootstrap
 from plumbline.errors import PlumblineError
+from plumbline.local import network_servers
 from plumbline.local.device_credentials import devices_of
 from plumbline.local.private_file import write_private
 from plumbline.local.running import read_environment
+from plumbline.simulator.lorawan.roster import roster
+
+_INTERVAL_S = 5.0
+_LORAWAN_IDS = [f"demo-lw-{number}" for number in range(1, 6)]
 
 
 def prepare_broker(data_dir: Path, demo_ids: list[str]) -> None:
@@ -33,13 +40,19 @@ def prepare_broker(data_dir: Path, demo_ids: list[str]) -> None:
     if not demo_ids:
         devices.publish()
         return
+    lorawan = roster(_LORAWAN_IDS, _INTERVAL_S)
+    devices.add_lorawan(lorawan, replace=True)
     passwords = {n.username: n.password for n in devices.add_many(demo_ids, rotate=True)}
     path = data_dir / "demo" / "simulator.json"
     path.parent.mkdir(mode=0o700, exist_ok=True)
     config = {
         "url": environment["PLUMBLINE_DEVICE_URL"],
         "credentials": passwords,
-        "options": {"interval_s": 5.0},
+        "lorawan": {
+            "devices": {name: asdict(entry) for name, entry in lorawan.items()},
+            "users": network_servers.users(data_dir),
+        },
+        "options": {"interval_s": _INTERVAL_S},
     }
     write_private(path, json.dumps(config))
 

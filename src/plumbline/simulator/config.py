@@ -1,13 +1,16 @@
 """The options of a simulation."""
 
 import ssl
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
+from plumbline.domain.device import Lorawan, NetworkServer
 from plumbline.errors import ConfigurationError
 from plumbline.simulator.faults import Faults
+from plumbline.simulator.lorawan.sensors import BY_NAME
 from plumbline.simulator.scenarios import SCENARIO_NAMES
 
 _DEFAULT_PORTS = {"mqtt": 1883, "mqtts": 8883}
@@ -24,8 +27,28 @@ class Endpoint:
 
 
 @dataclass(frozen=True, slots=True)
+class LorawanPart:
+    """The LoRaWAN devices of a simulation.
+
+    Attributes:
+        devices: As registered, by id; the order is the fleet's, behind the MQTT devices.
+        users: User name and password of each network server that has devices.
+    """
+
+    devices: Mapping[str, Lorawan] = field(default_factory=dict)
+    users: Mapping[NetworkServer, tuple[str, str]] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        for device_id, entry in self.devices.items():
+            if entry.network_server not in self.users:
+                _refuse("lorawan", f"no user for {entry.network_server}")
+            if entry.sensor_model not in BY_NAME:
+                _refuse("lorawan", f"{device_id}: no frames of {entry.sensor_model}")
+
+
+@dataclass(frozen=True, slots=True)
 class SimulationConfig:
-    """What to simulate; how many devices is how many credentials there are.
+    """What to simulate; how many devices is how many credentials and LoRaWAN devices there are.
 
     Attributes:
         url: Broker, ``mqtt://host:port`` or ``mqtts://host:port``.

@@ -12,6 +12,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
+from typing import Any
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
@@ -34,7 +35,7 @@ _LONGEST_WAIT_S = 5.0
 
 
 class DeviceConnection:
-    """The connection of one device; used from one event loop.
+    """The connection of one device, or of several behind it; used from one event loop.
 
     Args:
         device_id: Also the user name and the client id.
@@ -60,10 +61,11 @@ class DeviceConnection:
         self._published = 0
         self._connected = False
         self._closing = False
-        self._changed: asyncio.Future[None] | None = None
+        self._changed = asyncio.Event()
         self._connack: asyncio.Future[int] | None = None
         self._socket: socket.socket | None = None
         self._reconnecting: asyncio.Task[None] | None = None
+        self._connect_options: dict[str, Any] = {}
         self._client = self._make_client(password)
 
     async def connect(self, timeout_s: float) -> None:
@@ -156,7 +158,13 @@ class DeviceConnection:
         where = f"{endpoint.host}:{endpoint.port}"
         try:
             # In a thread: it resolves the name, connects and shakes hands while it blocks.
-            await asyncio.to_thread(self._client.connect, endpoint.host, endpoint.port, KEEPALIVE_S)
+            await asyncio.to_thread(
+                self._client.connect,
+                endpoint.host,
+                endpoint.port,
+                KEEPALIVE_S,
+                **self._connect_options,
+            )
             self._watch_socket()
             code = await asyncio.wait_for(self._connack, CONNACK_TIMEOUT_S)
         except (OSError, TimeoutError) as error:
@@ -269,13 +277,12 @@ class DeviceConnection:
         self._unwatch_socket()
 
     def _notify(self) -> None:
-        if self._changed is not None and not self._changed.done():
-            self._changed.set_result(None)
+        self._changed.set()  # wakes all that wait now
+        self._changed.clear()
 
     async def _change(self) -> None:
         """Wait for a connection or an acknowledgement."""
-        self._changed = self._loop.create_future()
-        await self._changed
+        await self._changed.wait()
 
 
 def _decrypted(sock: socket.socket) -> bool:

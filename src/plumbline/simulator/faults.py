@@ -22,7 +22,7 @@ DUPLICATE_READINGS = (0, 5)
 
 @dataclass(frozen=True, slots=True)
 class Faults:
-    """Fractions, 0 to 1, of the readings of every device.
+    """Fractions, 0 to 1, of the readings of every device unless said otherwise.
 
     Attributes:
         duplicates: Published a second time, byte for byte, soon after.
@@ -31,6 +31,7 @@ class Faults:
         malformed: Followed by a message that must be refused.
         disconnects: Followed by the loss of the connection without a goodbye; what is then
             unacknowledged is sent again.
+        lost_downlinks: Of what a network server transmits, not heard by the LoRaWAN device.
     """
 
     duplicates: float = 0.0
@@ -38,6 +39,7 @@ class Faults:
     out_of_order: float = 0.0
     malformed: float = 0.0
     disconnects: float = 0.0
+    lost_downlinks: float = 0.0
 
     def __post_init__(self) -> None:
         for field in fields(self):

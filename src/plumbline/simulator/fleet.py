@@ -7,18 +7,22 @@ import sys
 import threading
 from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, TextIO
 
 from plumbline.errors import ConfigurationError
-from plumbline.simulator.config import SimulationConfig
+from plumbline.simulator.config import LorawanPart, SimulationConfig
 from plumbline.simulator.connection import DeviceConnection
 from plumbline.simulator.device import Device, make_fleet
 from plumbline.simulator.faults import DISCONNECT
+from plumbline.simulator.lorawan.fleet import LorawanFleet
+from plumbline.simulator.lorawan.radio import Downlink
+from plumbline.simulator.lorawan.sender import Sender
 from plumbline.simulator.noise import uniform
-from plumbline.simulator.plan import Publication, Schedule, backlog, plan
+from plumbline.simulator.plan import MqttVoice, Publication, Schedule, Voice, backlog, plan
 from plumbline.simulator.progress import Show, progress
 from plumbline.simulator.summary import SimulationSummary
 from plumbline.simulator.truth_writer import FLUSH_EVERY_S, VERSION, TruthWriter
@@ -35,6 +39,7 @@ LONGEST_BACKLOG_S = 50 * 86_400.0
 _KEEP_ALIVE_EVERY_S = 5.0
 _PHASE_STREAM = 301
 _SPARE_DESCRIPTORS = 64
+_NO_LORAWAN = LorawanPart()
 
 
 def run_simulation(
@@ -42,6 +47,7 @@ def run_simulation(
     credentials: Mapping[str, str],
     truth_path: Path | None,
     messages: TextIO | None = None,
+    lorawan: LorawanPart = _NO_LORAWAN,
 ) -> SimulationSummary:
     """Run a simulation to its end, or until SIGINT or SIGTERM.
 
@@ -50,6 +56,7 @@ def run_simulation(
         credentials: Password by device id; the order of the ids is the fleet's.
         truth_path: The truth file, to which the run is appended; None writes none.
         messages: Where the progress (if a terminal) and the summary go; stderr if None.
+        lorawan: Devices behind network servers.
 
     Raises:
         ConfigurationError: A setting is wrong, or the broker refuses a device's credentials.
@@ -60,27 +67,28 @@ def run_simulation(
     async def main() -> SimulationSummary:
         stop = asyncio.Event()
         with _stopping_by_signal(stop):
-            return await simulate(config, credentials, truth_path, messages, stop)
+            return await simulate(config, credentials, truth_path, messages, stop, lorawan)
 
     summary = asyncio.run(main())
     messages.write(f"{summary}\n")
     return summary
 
 
-async def simulate(
+async def simulate(  # noqa: PLR0913, PLR0917 - those of `run_simulation`, and the end
     config: SimulationConfig,
     credentials: Mapping[str, str],
     truth_path: Path | None,
     messages: TextIO,
     stop: asyncio.Event,
+    lorawan: LorawanPart = _NO_LORAWAN,
 ) -> SimulationSummary:
     """Run a simulation to its end, or until ``stop`` is set; see `run_simulation`."""
-    if not credentials:
+    if not credentials and not lorawan.devices:
         msg = "credentials: at least one device"
         raise ConfigurationError(msg)
     _allow_descriptors(len(credentials) + _SPARE_DESCRIPTORS)
     with TruthWriter(truth_path) as truth, progress(config, messages) as show:
-        fleet = _Fleet(config, credentials, truth)
+        fleet = _Fleet(config, credentials, truth, lorawan)
         try:
             await _first(fleet.connect(), stop.wait())
             fleet.begin()
@@ -96,13 +104,27 @@ async def simulate(
         return fleet.summary
 
 
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """One device of the fleet: what it measures, how it speaks, and over which connection."""
+
+    device: Device
+    connection: DeviceConnection
+    voice: Voice
+    sender: Sender | None = None
+
+
 class _Fleet:
     """The devices of one run."""
 
     def __init__(
-        self, config: SimulationConfig, credentials: Mapping[str, str], truth: TruthWriter
+        self,
+        config: SimulationConfig,
+        credentials: Mapping[str, str],
+        truth: TruthWriter,
+        lorawan: LorawanPart,
     ) -> None:
-        self.summary = SimulationSummary(devices=len(credentials))
+        self.summary = SimulationSummary(devices=len(credentials) + len(lorawan.devices))
         self._config = config
         self._truth = truth
         self._run = token_hex(6)
@@ -112,7 +134,16 @@ class _Fleet:
             DeviceConnection(device_id, password, endpoint, self._on_outcome)
             for device_id, password in credentials.items()
         ]
-        self._devices: list[Device] = []
+        self._lorawan = LorawanFleet(
+            lorawan,
+            endpoint,
+            config.faults.lost_downlinks,
+            on_outcome=self._on_outcome,
+            on_executed=self._on_executed,
+        )
+        self._connections += self._lorawan.connections
+        self._mqtt_ids = list(credentials)
+        self._members: list[_Member] = []
         self._started_ms = 0
         self._started = 0.0  # the loop's clock, which nobody sets back
         self._answered = 0.0
@@ -129,8 +160,16 @@ class _Fleet:
         self._started_ms = int(now.timestamp() * 1000)
         self._started = self._answered = self._loop.time()
         epoch = config.epoch or now
-        ids = [connection.device_id for connection in self._connections]
-        self._devices = make_fleet(ids, config.scenario, config.seed, epoch)
+        ids = [*self._mqtt_ids, *self._lorawan.device_ids]
+        devices = make_fleet(ids, config.scenario, config.seed, epoch)
+        mqtt = len(self._mqtt_ids)
+        self._members = [
+            _Member(device, connection, MqttVoice(device))
+            for device, connection in zip(devices[:mqtt], self._connections[:mqtt], strict=True)
+        ]
+        for device in devices[mqtt:]:
+            sender, connection = self._lorawan.add(device)
+            self._members.append(_Member(device, connection, sender, sender))
         self._truth.line(
             "run",
             run=self._run,
@@ -141,15 +180,14 @@ class _Fleet:
             epoch=epoch,
             parameters=config.parameters(),
         )
-        for device in self._devices:
+        for device in devices:
             self._truth.line("device", device=device.device_id, truth=device.describe())
         self._truth.flush()
 
     async def publish(self) -> None:
         """Publish everything."""
-        pairs = zip(self._devices, self._connections, strict=True)
         await asyncio.gather(
-            *(self._drive(index, *pair) for index, pair in enumerate(pairs)),
+            *(self._drive(index, member) for index, member in enumerate(self._members)),
         )
 
     async def drained(self) -> None:
@@ -185,15 +223,20 @@ class _Fleet:
             "end", run=self._run, ended_at=datetime.now(UTC), summary=self.summary.as_dict()
         )
 
-    async def _drive(self, index: int, device: Device, connection: DeviceConnection) -> None:
-        config = self._config
-        for turn in plan(device, self._schedule(index, device), config.faults):
+    async def _drive(self, index: int, member: _Member) -> None:
+        config, connection = self._config, member.connection
+        schedule = self._schedule(index, member.device)
+        if member.sender is not None:
+            await self._lorawan.start(member.sender, schedule)
+        for turn in plan(member.device, schedule, config.faults, member.voice):
             if not config.at_once:
                 due = self._started + (turn.due_ms - self._started_ms) / 1000
                 await asyncio.sleep(max(0.0, due - self._loop.time()))
             for publication in turn.publications:
                 await connection.publish(publication)
                 self.summary.add_published(publication)
+            if member.sender is not None:
+                await self._lorawan.after_uplink(member.sender, turn.due_ms)
             if turn.disconnect:
                 self.summary.faults[DISCONNECT] += 1
                 connection.cut()
@@ -203,7 +246,7 @@ class _Fleet:
         step_ms = round(config.interval_s * 1000)
         count = None
         if config.count is not None:
-            every, rest = divmod(config.count, len(self._devices))
+            every, rest = divmod(config.count, len(self._members))
             count = every + (index < rest)
         if config.at_once and count is not None:
             step_ms = min(step_ms, int(LONGEST_BACKLOG_S * 1000 / max(1, count)))
@@ -221,7 +264,22 @@ class _Fleet:
         self._answered = self._loop.time()
         self._record(publication, code)
 
+    def _on_executed(self, sender: Sender, downlink: Downlink) -> None:
+        self.summary.downlinks += 1
+        self._truth.line(
+            "downlink",
+            device=sender.device.device_id,
+            item=downlink.identity,
+            f_port=downlink.f_port,
+            data=downlink.payload.hex(),
+            f_cnt_down=downlink.f_cnt,
+            confirmed=downlink.confirmed,
+            executed_at=datetime.now(UTC),
+        )
+
     def _record(self, publication: Publication, code: int | None) -> None:
+        if not publication.witnessed:
+            return
         self.summary.add_outcome(publication, code)
         self._truth.publication(publication, code)
 

@@ -7,13 +7,25 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from plumbline.domain.reason import Reason
 
 _ENCODER = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"))
 _LIMIT_BYTES = 8192
 _FULL_WIDTH = str.maketrans("0123456789", "".join(chr(0xFF10 + digit) for digit in range(10)))
+
+
+class Refused(NamedTuple):
+    """What a published message must be refused for.
+
+    Attributes:
+        name: Of its kind, for the truth file.
+        reason: The code it must be quarantined with.
+    """
+
+    name: str
+    reason: Reason
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from plumbline.codecs.telemetry import TELEMETRY_TOPIC
 from plumbline.simulator.device import Device
@@ -16,7 +17,7 @@ from plumbline.simulator.faults import (
     OUT_OF_ORDER_READINGS,
     Faults,
 )
-from plumbline.simulator.malformed import MALFORMED, Malformed
+from plumbline.simulator.malformed import MALFORMED, Refused
 from plumbline.simulator.noise import uniform
 from plumbline.simulator.payload import encode, moment, reading_members
 
@@ -39,6 +40,8 @@ class Publication:
         payload: Exact bytes.
         faults: Names of the faults planted in it.
         malformed: Its kind, where it must be refused.
+        expected: The reading that it must become, as JSON, where that is not its payload.
+        witnessed: Whether the truth file has a line for it.
         number: Order of publishing, from 0, within the device; -1 before.
         connection: Number of the device's connection on which it was (last) sent.
         attempts: How many times it was sent.
@@ -49,7 +52,9 @@ class Publication:
     topic: str
     payload: bytes
     faults: tuple[str, ...] = ()
-    malformed: Malformed | None = None
+    malformed: Refused | None = None
+    expected: bytes | None = None
+    witnessed: bool = True
     number: int = -1
     connection: int = 0
     attempts: int = 0
@@ -71,13 +76,14 @@ class Turn:
     disconnect: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Schedule:
     """When one device measures: first, first + step, and so on.
 
     Attributes:
         first_ms: Unix milliseconds.
-        step_ms: At least 2: the odd moments between belong to malformed messages.
+        step_ms: At least 2: the odd moments between belong to malformed messages. May be changed
+            while the schedule is under way.
         count: How many readings, or None.
         until_ms: Exclusive, or None; with neither the schedule does not end.
     """
@@ -97,9 +103,53 @@ def backlog(device: Device, count: int, step_ms: int, end_ms: int) -> Schedule:
     return Schedule(first_ms, step_ms, count)
 
 
-def plan(device: Device, schedule: Schedule, faults: Faults) -> Iterator[Turn]:
+class Voice(Protocol):
+    """How a device says what it measures."""
+
+    def reading(self, at_ms: int, index: int, *, twice: bool) -> list[Publication]:
+        """Return the message of a reading; with ``twice``, a planted duplicate behind it."""
+        ...
+
+    def malformed(self, at_ms: int) -> Publication:
+        """Return a message that must be refused."""
+        ...
+
+
+class MqttVoice:
+    """A device that is a client of the broker itself."""
+
+    def __init__(self, device: Device) -> None:
+        self._device = device
+        self._topic = TELEMETRY_TOPIC.format(device_id=device.device_id)
+
+    def reading(self, at_ms: int, index: int, *, twice: bool) -> list[Publication]:
+        """Return the message of a reading; with ``twice``, the same again."""
+        payload = encode(reading_members(self._device, at_ms, index))
+        messages = [self._publication(payload)]
+        if twice:
+            messages.append(self._publication(payload, (DUPLICATE,)))
+        return messages
+
+    def malformed(self, at_ms: int) -> Publication:
+        """Return a message that must be refused."""
+        device = self._device
+        kind = MALFORMED[int(uniform(device.seed, at_ms, _KIND_STREAM) * len(MALFORMED))]
+        payload = kind.make(device.device_id, moment(at_ms))
+        return self._publication(
+            payload, (MALFORMED_FAULT, kind.name), Refused(kind.name, kind.reason)
+        )
+
+    def _publication(
+        self, payload: bytes, faults: tuple[str, ...] = (), malformed: Refused | None = None
+    ) -> Publication:
+        return Publication(self._device.device_id, self._topic, payload, faults, malformed)
+
+
+def plan(
+    device: Device, schedule: Schedule, faults: Faults, voice: Voice | None = None
+) -> Iterator[Turn]:
     """Yield the device's turns in the order of time; what is held back comes at the end at last."""
-    topic = TELEMETRY_TOPIC.format(device_id=device.device_id)
+    voice = voice or MqttVoice(device)
     seed = device.seed
     held: list[tuple[int, int, Publication]] = []  # (reading after which it goes, tie, what)
     at_ms = schedule.first_ms
@@ -111,19 +161,18 @@ def plan(device: Device, schedule: Schedule, faults: Faults) -> Iterator[Turn]:
             at_ms += schedule.step_ms
             continue
         turn = Turn(at_ms)
-        payload = encode(reading_members(device, at_ms, made))
-        reading = Publication(device.device_id, topic, payload)
+        twice = uniform(seed, at_ms, _DUPLICATE_STREAM) < faults.duplicates
+        reading, *copies = voice.reading(at_ms, made, twice=twice)
         delay = _delay(device, at_ms, faults, reading)
         if delay:
             heapq.heappush(held, (made + delay, 2 * made, reading))
         else:
             turn.publications.append(reading)
-        if uniform(seed, at_ms, _DUPLICATE_STREAM) < faults.duplicates:
-            copy = Publication(device.device_id, topic, payload, (DUPLICATE,))
+        for copy in copies:
             after = made + delay + _between(device, at_ms, DUPLICATE_READINGS)
             heapq.heappush(held, (after, 2 * made + 1, copy))
         if uniform(seed, at_ms, _MALFORMED_STREAM) < faults.malformed:
-            turn.publications.append(_malformed(device, topic, at_ms + 1))
+            turn.publications.append(voice.malformed(at_ms + 1))
         while held and held[0][0] <= made:
             turn.publications.append(heapq.heappop(held)[2])
         turn.disconnect = uniform(seed, at_ms, _DISCONNECT_STREAM) < faults.disconnects
@@ -148,11 +197,3 @@ def _delay(device: Device, at_ms: int, faults: Faults, reading: Publication) -> 
 def _between(device: Device, at_ms: int, bounds: tuple[int, int]) -> int:
     low, high = bounds
     return low + int(uniform(device.seed, at_ms, _DELAY_STREAM) * (high - low + 1))
-
-
-def _malformed(device: Device, topic: str, at_ms: int) -> Publication:
-    kind = MALFORMED[int(uniform(device.seed, at_ms, _KIND_STREAM) * len(MALFORMED))]
-    payload = kind.make(device.device_id, moment(at_ms))
-    return Publication(
-        device.device_id, topic, payload, (MALFORMED_FAULT, kind.name), malformed=kind
-    )

@@ -22,6 +22,7 @@ class SimulationSummary:
         unacknowledged: Published, and no answer came.
         sent_again: After a lost connection.
         reconnects: Connections after each device's first.
+        downlinks: That LoRaWAN devices have executed.
         faults: Planted ones by name.
         elapsed_s: From the first publication to the last acknowledgement, seconds.
         stopped: The run was stopped before its end.
@@ -36,6 +37,7 @@ class SimulationSummary:
     unacknowledged: int = 0
     sent_again: int = 0
     reconnects: int = 0
+    downlinks: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     elapsed_s: float = 0.0
     stopped: bool = False
@@ -78,6 +80,8 @@ class SimulationSummary:
             lines.append(f"{self.without_subscriber:,} accepted with nobody there to keep them")
         if self.reconnects:
             lines.append(f"{self.reconnects:,} reconnects, {self.sent_again:,} sent again")
+        if self.downlinks:
+            lines.append(f"{self.downlinks:,} downlinks executed")
         if self.faults:
             counts = ", ".join(f"{name} {count:,}" for name, count in sorted(self.faults.items()))
             lines.append(f"planted: {counts}")

@@ -1,8 +1,9 @@
 """The truth file: what was published and what the broker acknowledged, as JSON Lines.
 
 Line kinds, told by ``type``: ``run`` (begins a run), ``device`` (what is true about a device),
-``reading`` and ``malformed`` (one a published message), ``end`` (the run ended in order). A file
-may hold several runs; a run without ``end`` was cut off, and its last half second may be missing.
+``reading`` and ``malformed`` (one a published message), ``downlink`` (a LoRaWAN device has done
+what it was told), ``end`` (the run ended in order). A file may hold several runs; a run without
+``end`` was cut off, and its last half second may be missing.
 """
 
 from collections.abc import Iterator
@@ -53,7 +54,7 @@ class ReadingLine(msgspec.Struct, frozen=True, tag_field="type", tag="reading"):
         acknowledged_at: When the PUBACK came, or None.
         code: MQTT 5 reason code of the PUBACK; None without one; 128 and above is a refusal.
         faults: Planted ones: ``duplicate``, ``late``, ``out_of_order``.
-        payload: The JSON object as sent.
+        payload: The JSON object as sent; of a LoRaWAN device, what its frame must become.
     """
 
     device: str
@@ -90,6 +91,24 @@ class MalformedLine(msgspec.Struct, frozen=True, tag_field="type", tag="malforme
     sha256: str
 
 
+class DownlinkLine(msgspec.Struct, frozen=True, tag_field="type", tag="downlink"):
+    """A downlink that a LoRaWAN device has heard and executed; a repetition has no line.
+
+    Attributes:
+        item: ChirpStack's queue item id, or The Things Stack's first correlation id.
+        data: The bytes, hexadecimal.
+        f_cnt_down: The downlink frame counter.
+    """
+
+    device: str
+    item: str
+    f_port: int
+    data: str
+    f_cnt_down: int
+    confirmed: bool
+    executed_at: datetime
+
+
 class EndLine(msgspec.Struct, frozen=True, tag_field="type", tag="end"):
     """The last line of a run that ended in order."""
 
@@ -98,7 +117,7 @@ class EndLine(msgspec.Struct, frozen=True, tag_field="type", tag="end"):
     summary: dict[str, Any]
 
 
-TruthLine = RunLine | DeviceLine | ReadingLine | MalformedLine | EndLine
+TruthLine = RunLine | DeviceLine | ReadingLine | MalformedLine | DownlinkLine | EndLine
 
 _DECODER: msgspec.json.Decoder[TruthLine] = msgspec.json.Decoder(TruthLine)
 

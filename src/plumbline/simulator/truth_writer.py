@@ -45,7 +45,7 @@ class TruthWriter:
             self._buffer += b"\n"
 
     def line(self, kind: str, **members: Any) -> None:  # noqa: ANN401 - JSON values and times
-        """Write a line that is not a publication: ``run``, ``device`` or ``end``."""
+        """Write a line that is not a publication: ``run``, ``device``, ``downlink`` or ``end``."""
         plain = {
             name: _timestamp(value.timestamp()) if isinstance(value, datetime) else value
             for name, value in members.items()
@@ -59,7 +59,7 @@ class TruthWriter:
             publication: As sent.
             code: The PUBACK's reason code; None where none has come.
         """
-        if self._file is None:
+        if self._file is None or not publication.witnessed:
             return
         acknowledged = code is not None and code < FIRST_REFUSAL
         acknowledged_at = f'"{_now()}"' if acknowledged else "null"
@@ -74,7 +74,9 @@ class TruthWriter:
         if malformed is None:
             faults = ",".join(f'"{fault}"' for fault in publication.faults)
             self._append(
-                f'{head}"faults":[{faults}],"payload":'.encode() + publication.payload + b"}"
+                f'{head}"faults":[{faults}],"payload":'.encode()
+                + (publication.expected or publication.payload)
+                + b"}"
             )
         else:
             self._append(
