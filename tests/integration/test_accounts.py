@@ -115,6 +115,14 @@ def test_what_cannot_be_done_is_said_in_one_line(
     assert json.loads(plumbline("user", "list", "--json").stdout) == []
 
 
+def test_nobody_is_asked_for_a_password_without_a_terminal(plumbline: CommandLine) -> None:
+    for command in (["add", "anna"], ["passwd", "anna"]):
+        done = plumbline("user", *command, stdin=f"{_PASSWORD}\n{_PASSWORD}\n")
+        assert done.returncode == 2
+        assert "--password-stdin" in done.stderr
+        assert "Password" not in done.stderr
+
+
 def test_a_password_that_is_no_text_is_refused(plumbline: CommandLine) -> None:
     done = plumbline("user", "add", "anna", "--password-stdin", stdin=b"\xff\xfe" * 10)
     assert (done.returncode, done.stderr) == (1, "plumbline: the password is not UTF-8\n")

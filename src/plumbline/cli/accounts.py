@@ -198,6 +198,9 @@ def _account() -> str:
 
 def _password(*, stdin: bool) -> str:
     if not stdin:
+        if not sys.stdin.isatty():
+            msg = "no terminal to ask for the password at; give it with --password-stdin"
+            raise click.UsageError(msg)
         password: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
         return password
     # More than allowed, so that what is too long is refused and not cut.
