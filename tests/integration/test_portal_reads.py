@@ -1,12 +1,12 @@
 """What the read routes answer, compared with what is in the database."""
 
-from dataclasses import asdict
 import csv
 import io
 import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,8 +17,9 @@ import pytest
 
 from plumbline.domain.reading import format_time
 from portal_process import Client, PortalProcess
-from portal_world import LORAWAN, (
+from portal_world import (
     BASE,
+    LORAWAN,
     add_device,
     add_fleet,
     add_readings,
