@@ -156,9 +156,10 @@ class World:
 
     def __init__(self, device_id: str = IDS[0], lost: float = 0.0) -> None:
         self.executed: list[bytes] = []
-        self.server = SimulatedServer(lost, lambda _, one: self.executed.append(one.payload))
         self.line = Line()
-        self.server.connection = self.line
+        self.server = SimulatedServer(
+            self.line.publish, lost, lambda _, one: self.executed.append(one.payload)
+        )
         self.sender = sender(device_id)
         self.sender.schedule = Schedule(NOW_MS, 10_000)
         self.server.add(self.sender)

@@ -70,6 +70,7 @@ class Device:
         battery_pct, battery_life_s: Level at the epoch, falling linearly by 100 in a life.
         rssi_dbm, snr_db: Typical radio conditions.
         first_sequence: Its counter at the start.
+        zero_deg: Angle at which it was zeroed since then, degrees.
     """
 
     device_id: str
@@ -90,6 +91,7 @@ class Device:
     rssi_dbm: float
     snr_db: float
     first_sequence: int
+    zero_deg: float = 0.0
 
     def is_silent(self, at_ms: int) -> bool:
         """Tell whether the device sends nothing at that time (Unix milliseconds)."""
@@ -100,8 +102,8 @@ class Device:
         at_s = at_ms / 1000
         since_s = self.scenario.stuck_since_s(at_s)
         angle, cross = self._angles_deg(at_ms if since_s is None else round(since_s * 1000))
-        angle = round(angle, 4)
-        x, y = self.mount_x_deg + angle, self.mount_y_deg + cross
+        x, y = self.mount_x_deg + round(angle, 4), self.mount_y_deg + cross
+        angle = round(round(angle, 4) - self.zero_deg, 4)
         battery = round(self._battery_pct(at_s))
         stuck = since_s is not None and at_s - since_s >= SELF_TEST_S
         return Sample(

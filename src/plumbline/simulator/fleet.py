@@ -9,15 +9,18 @@ from collections.abc import Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from secrets import token_hex
 from typing import Any, TextIO
 
 from plumbline.errors import ConfigurationError
+from plumbline.simulator.commands import CommandedDevice
 from plumbline.simulator.config import LorawanPart, SimulationConfig
 from plumbline.simulator.connection import DeviceConnection
 from plumbline.simulator.device import Device, make_fleet
 from plumbline.simulator.faults import DISCONNECT
+from plumbline.simulator.listening import ListeningConnection
 from plumbline.simulator.lorawan.fleet import LorawanFleet
 from plumbline.simulator.lorawan.radio import Downlink
 from plumbline.simulator.lorawan.sender import Sender
@@ -130,10 +133,23 @@ class _Fleet:
         self._run = token_hex(6)
         self._loop = asyncio.get_running_loop()
         endpoint = config.endpoint()
-        self._connections = [
-            DeviceConnection(device_id, password, endpoint, self._on_outcome)
-            for device_id, password in credentials.items()
-        ]
+        self._mqtt_devices = {
+            device_id: CommandedDevice(
+                device_id,
+                partial(self._say, device_id),
+                partial(self._restart, device_id),
+                partial(self._on_command, device_id),
+            )
+            for device_id in credentials
+        }
+        self._by_device: dict[str, DeviceConnection] = {
+            device_id: ListeningConnection(
+                device_id, password, endpoint, self._on_outcome, [listener.topic], listener.take
+            )
+            for (device_id, password), listener in zip(
+                credentials.items(), self._mqtt_devices.values(), strict=True
+            )
+        }
         self._lorawan = LorawanFleet(
             lorawan,
             endpoint,
@@ -141,8 +157,7 @@ class _Fleet:
             on_outcome=self._on_outcome,
             on_executed=self._on_executed,
         )
-        self._connections += self._lorawan.connections
-        self._mqtt_ids = list(credentials)
+        self._connections = [*self._by_device.values(), *self._lorawan.connections]
         self._members: list[_Member] = []
         self._started_ms = 0
         self._started = 0.0  # the loop's clock, which nobody sets back
@@ -160,12 +175,12 @@ class _Fleet:
         self._started_ms = int(now.timestamp() * 1000)
         self._started = self._answered = self._loop.time()
         epoch = config.epoch or now
-        ids = [*self._mqtt_ids, *self._lorawan.device_ids]
+        ids = [*self._by_device, *self._lorawan.device_ids]
         devices = make_fleet(ids, config.scenario, config.seed, epoch)
-        mqtt = len(self._mqtt_ids)
+        mqtt = len(self._by_device)
         self._members = [
-            _Member(device, connection, MqttVoice(device))
-            for device, connection in zip(devices[:mqtt], self._connections[:mqtt], strict=True)
+            _Member(device, self._by_device[device.device_id], MqttVoice(device))
+            for device in devices[:mqtt]
         ]
         for device in devices[mqtt:]:
             sender, connection = self._lorawan.add(device)
@@ -228,6 +243,8 @@ class _Fleet:
         schedule = self._schedule(index, member.device)
         if member.sender is not None:
             await self._lorawan.start(member.sender, schedule)
+        elif isinstance(member.voice, MqttVoice):
+            self._mqtt_devices[member.device.device_id].start(member.voice, schedule)
         for turn in plan(member.device, schedule, config.faults, member.voice):
             if not config.at_once:
                 due = self._started + (turn.due_ms - self._started_ms) / 1000
@@ -263,6 +280,24 @@ class _Fleet:
     def _on_outcome(self, publication: Publication, code: int) -> None:
         self._answered = self._loop.time()
         self._record(publication, code)
+
+    async def _say(self, device_id: str, publication: Publication) -> None:
+        await self._by_device[device_id].publish(publication)
+        if publication.witnessed:
+            self.summary.add_published(publication)
+
+    def _restart(self, device_id: str) -> None:
+        self._by_device[device_id].cut()
+
+    def _on_command(self, device_id: str, command_id: str, command: str) -> None:
+        self.summary.commands += 1
+        self._truth.line(
+            "command",
+            device=device_id,
+            command_id=command_id,
+            command=command,
+            executed_at=datetime.now(UTC),
+        )
 
     def _on_executed(self, sender: Sender, downlink: Downlink) -> None:
         self.summary.downlinks += 1

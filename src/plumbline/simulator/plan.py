@@ -116,23 +116,37 @@ class Voice(Protocol):
 
 
 class MqttVoice:
-    """A device that is a client of the broker itself."""
+    """A device that is a client of the broker itself.
+
+    Attributes:
+        device: What it measures; commands replace it.
+    """
 
     def __init__(self, device: Device) -> None:
-        self._device = device
+        self.device = device
         self._topic = TELEMETRY_TOPIC.format(device_id=device.device_id)
+        self._next_index = 0
+        self._requested: dict[int, bytes] = {}
 
     def reading(self, at_ms: int, index: int, *, twice: bool) -> list[Publication]:
         """Return the message of a reading; with ``twice``, the same again."""
-        payload = encode(reading_members(self._device, at_ms, index))
+        self._next_index = index + 1
+        # Of one moment there is one reading, also where somebody has just asked for it.
+        payload = self._requested.get(at_ms) or self._payload(at_ms, index + len(self._requested))
         messages = [self._publication(payload)]
         if twice:
             messages.append(self._publication(payload, (DUPLICATE,)))
         return messages
 
+    def requested(self, at_ms: int) -> Publication:
+        """Return the message of a reading that somebody has asked for."""
+        payload = self._payload(at_ms, self._next_index + len(self._requested))
+        self._requested[at_ms] = payload
+        return self._publication(payload)
+
     def malformed(self, at_ms: int) -> Publication:
         """Return a message that must be refused."""
-        device = self._device
+        device = self.device
         kind = MALFORMED[int(uniform(device.seed, at_ms, _KIND_STREAM) * len(MALFORMED))]
         payload = kind.make(device.device_id, moment(at_ms))
         return self._publication(
@@ -142,7 +156,10 @@ class MqttVoice:
     def _publication(
         self, payload: bytes, faults: tuple[str, ...] = (), malformed: Refused | None = None
     ) -> Publication:
-        return Publication(self._device.device_id, self._topic, payload, faults, malformed)
+        return Publication(self.device.device_id, self._topic, payload, faults, malformed)
+
+    def _payload(self, at_ms: int, index: int) -> bytes:
+        return encode(reading_members(self.device, at_ms, index))
 
 
 def plan(

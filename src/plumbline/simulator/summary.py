@@ -22,6 +22,7 @@ class SimulationSummary:
         unacknowledged: Published, and no answer came.
         sent_again: After a lost connection.
         reconnects: Connections after each device's first.
+        commands: That MQTT devices have executed.
         downlinks: That LoRaWAN devices have executed.
         faults: Planted ones by name.
         elapsed_s: From the first publication to the last acknowledgement, seconds.
@@ -37,6 +38,7 @@ class SimulationSummary:
     unacknowledged: int = 0
     sent_again: int = 0
     reconnects: int = 0
+    commands: int = 0
     downlinks: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     elapsed_s: float = 0.0
@@ -80,6 +82,8 @@ class SimulationSummary:
             lines.append(f"{self.without_subscriber:,} accepted with nobody there to keep them")
         if self.reconnects:
             lines.append(f"{self.reconnects:,} reconnects, {self.sent_again:,} sent again")
+        if self.commands:
+            lines.append(f"{self.commands:,} commands executed")
         if self.downlinks:
             lines.append(f"{self.downlinks:,} downlinks executed")
         if self.faults:

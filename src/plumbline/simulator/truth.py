@@ -1,9 +1,9 @@
 """The truth file: what was published and what the broker acknowledged, as JSON Lines.
 
 Line kinds, told by ``type``: ``run`` (begins a run), ``device`` (what is true about a device),
-``reading`` and ``malformed`` (one a published message), ``downlink`` (a LoRaWAN device has done
-what it was told), ``end`` (the run ended in order). A file may hold several runs; a run without
-``end`` was cut off, and its last half second may be missing.
+``reading`` and ``malformed`` (one a published message), ``command`` and ``downlink`` (a device has
+done what it was told), ``end`` (the run ended in order). A file may hold several runs; a run
+without ``end`` was cut off, and its last half second may be missing.
 """
 
 from collections.abc import Iterator
@@ -91,6 +91,15 @@ class MalformedLine(msgspec.Struct, frozen=True, tag_field="type", tag="malforme
     sha256: str
 
 
+class CommandLine(msgspec.Struct, frozen=True, tag_field="type", tag="command"):
+    """A command that an MQTT device has executed; a repetition has no line."""
+
+    device: str
+    command_id: str
+    command: str
+    executed_at: datetime
+
+
 class DownlinkLine(msgspec.Struct, frozen=True, tag_field="type", tag="downlink"):
     """A downlink that a LoRaWAN device has heard and executed; a repetition has no line.
 
@@ -117,7 +126,9 @@ class EndLine(msgspec.Struct, frozen=True, tag_field="type", tag="end"):
     summary: dict[str, Any]
 
 
-TruthLine = RunLine | DeviceLine | ReadingLine | MalformedLine | DownlinkLine | EndLine
+TruthLine = (
+    RunLine | DeviceLine | ReadingLine | MalformedLine | CommandLine | DownlinkLine | EndLine
+)
 
 _DECODER: msgspec.json.Decoder[TruthLine] = msgspec.json.Decoder(TruthLine)
 

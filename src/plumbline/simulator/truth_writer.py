@@ -45,7 +45,7 @@ class TruthWriter:
             self._buffer += b"\n"
 
     def line(self, kind: str, **members: Any) -> None:  # noqa: ANN401 - JSON values and times
-        """Write a line that is not a publication: ``run``, ``device``, ``downlink`` or ``end``."""
+        """Write a line that is not a publication; see `truth`."""
         plain = {
             name: _timestamp(value.timestamp()) if isinstance(value, datetime) else value
             for name, value in members.items()

@@ -1,13 +1,15 @@
 """The LoRaWAN devices of one run, and their network servers."""
 
 from collections.abc import Callable
+from functools import partial
 
 from plumbline.domain.device import NetworkServer
 from plumbline.simulator.config import Endpoint, LorawanPart
 from plumbline.simulator.connection import DeviceConnection
 from plumbline.simulator.device import Device
+from plumbline.simulator.listening import ListeningConnection
 from plumbline.simulator.lorawan import chirpstack, things_stack
-from plumbline.simulator.lorawan.network import ServerConnection, SimulatedServer
+from plumbline.simulator.lorawan.network import SimulatedServer
 from plumbline.simulator.lorawan.radio import Downlink
 from plumbline.simulator.lorawan.sender import Sender
 from plumbline.simulator.plan import Publication, Schedule
@@ -43,9 +45,9 @@ class LorawanFleet:
         self._servers: dict[NetworkServer, SimulatedServer] = {}
         self._connections: dict[NetworkServer, DeviceConnection] = {}
         for kind in dict.fromkeys(entry.network_server for entry in part.devices.values()):
-            server = SimulatedServer(lost, on_executed)
+            server = SimulatedServer(partial(self._publish, kind), lost, on_executed)
             self._servers[kind] = server
-            self._connections[kind] = server.connection = ServerConnection(
+            self._connections[kind] = ListeningConnection(
                 *part.users[kind], endpoint, on_outcome, _FILTERS[kind], server.take
             )
 
@@ -69,6 +71,9 @@ class LorawanFleet:
     async def after_uplink(self, sender: Sender, at_ms: int) -> None:
         """Do what its network server does in the device's receive windows."""
         await self._server_of(sender).after_uplink(sender, at_ms)
+
+    async def _publish(self, kind: NetworkServer, publication: Publication) -> None:
+        await self._connections[kind].publish(publication)
 
     def _server_of(self, sender: Sender) -> SimulatedServer:
         return self._servers[self._entries[sender.device.device_id].network_server]
