@@ -4,34 +4,26 @@ import json
 import re
 import socket
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
 
 import psycopg
 import pytest
 
-from plumbline.local.servers.redis import RedisServer
 from plumbline.portal.guard import SAFE_METHODS
 from plumbline.portal.route import Route
 from plumbline.portal.routes import ROUTES
 from portal_process import Answer, PortalProcess
-from portal_world import LORAWAN, add_device
 
 _MEBIBYTE = 1_048_576
 _READS = [route for route in ROUTES if route.method == "GET" and route.operation is not None]
 _CHANGES = [route for route in ROUTES if route.method not in SAFE_METHODS]
 
 
-@pytest.fixture(scope="module")
-def portal(
-    module_database_url: str, redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[PortalProcess]:
-    """Yield a running portal with one device; its users stay from test to test."""
-    add_device(module_database_url, "tower", LORAWAN)
-    log_path = tmp_path_factory.mktemp("portal") / "portal.log"
-    with PortalProcess(module_database_url, redis_server.url, log_path) as running:
-        yield running
+@pytest.fixture
+def portal(module_portal: PortalProcess) -> PortalProcess:
+    """Return the module's portal."""
+    return module_portal
 
 
 def name_of(route: Route) -> str:

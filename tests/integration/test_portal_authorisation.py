@@ -5,7 +5,6 @@ does one that was opened to more than it should be.
 """
 
 import re
-from collections.abc import Iterator
 from typing import LiteralString
 
 import psycopg
@@ -19,7 +18,6 @@ from plumbline.portal.guard import SAFE_METHODS
 from plumbline.portal.route import Route, RouteRole
 from plumbline.portal.routes import ROUTES
 from portal_process import Answer, Client, PortalProcess
-from portal_world import LORAWAN, add_device
 
 _REFUSED = {401, 403}
 _VALUES = {"device_id": "tower", "command_id": "00000000-0000-4000-8000-000000000000"}
@@ -60,15 +58,10 @@ def name_of(route: Route) -> str:
     return f"{route.method} {route.path}"
 
 
-@pytest.fixture(scope="module")
-def portal(
-    module_database_url: str, redis_server: RedisServer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[PortalProcess]:
-    """Yield a running portal with one device; its users stay from test to test."""
-    add_device(module_database_url, "tower", LORAWAN)
-    log_path = tmp_path_factory.mktemp("portal") / "portal.log"
-    with PortalProcess(module_database_url, redis_server.url, log_path) as running:
-        yield running
+@pytest.fixture
+def portal(module_portal: PortalProcess) -> PortalProcess:
+    """Return the module's portal."""
+    return module_portal
 
 
 def path_of(route: Route) -> str:

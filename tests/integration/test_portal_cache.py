@@ -4,9 +4,7 @@ import asyncio
 import json
 import re
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -23,7 +21,7 @@ from plumbline.errors import CacheUnavailable, StoreUnavailable
 from plumbline.local.servers.redis import RedisServer
 from plumbline.portal.routes import ROUTES
 from portal_process import Client, PortalProcess
-from portal_world import BASE, add_fleet, add_readings
+from portal_world import BASE, add_readings
 
 _OF_THE_MOMENT = {"synced_at", "age_s"}
 _SERIES = "?from=2026-01-05T00:00:00Z&to=2026-01-06T00:00:00Z"
@@ -31,21 +29,6 @@ _TIME_TO_SPEAK = {
     "/api/v1/devices/{device_id}/series": _SERIES,
 }
 _READS = [r for r in ROUTES if r.method == "GET" and r.path != "/api/v1/session"]
-
-
-@pytest.fixture
-def portal(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[PortalProcess]:
-    """Yield a running portal with a small fleet."""
-    add_fleet(database_url)
-    with PortalProcess(database_url, redis_url, tmp_path / "portal.log") as running:
-        yield running
-
-
-@pytest.fixture
-def client(portal: PortalProcess) -> Client:
-    """Return an operator's client."""
-    token = portal.api_token("operator", "read", "write")
-    return portal.client(headers={"Authorization": f"Bearer {token}"})
 
 
 def sync(database_url: str, redis_url: str, now: datetime | None = None) -> None:

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -12,24 +11,9 @@ from e2e.conftest import wait_until
 from plumbline.adapters.postgres.queue import PostgresQueue
 from plumbline.ports import QueueMessage
 from portal_process import Answer, Client, PortalProcess
-from portal_world import LORAWAN, add_fleet, open_queue
+from portal_world import LORAWAN, open_queue
 
 _INTERVAL = {"command": "set_interval", "params": {"interval_s": 300}}
-
-
-@pytest.fixture
-def portal(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[PortalProcess]:
-    """Yield a running portal with a small fleet."""
-    add_fleet(database_url)
-    with PortalProcess(database_url, redis_url, tmp_path / "portal.log") as running:
-        yield running
-
-
-@pytest.fixture
-def client(portal: PortalProcess) -> Client:
-    """Return an operator's client."""
-    token = portal.api_token("operator", "read", "write")
-    return portal.client(headers={"Authorization": f"Bearer {token}"})
 
 
 @pytest.fixture

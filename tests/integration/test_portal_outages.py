@@ -5,7 +5,6 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,7 +16,6 @@ from plumbline.local.servers.redis import RedisServer
 from plumbline.portal.route import Route
 from plumbline.portal.routes import ROUTES
 from portal_process import Answer, Client, PortalProcess
-from portal_world import add_fleet
 
 _READS = [route for route in ROUTES if route.method == "GET" and route.role != "public"]
 # What is at hand without the database: who asks, and what the cache holds.
@@ -27,20 +25,10 @@ _OF_THE_MOMENT = {"synced_at", "age_s", "from", "to", "t"}
 
 
 @pytest.fixture
-def portal(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[PortalProcess]:
-    """Yield a running portal with a small fleet."""
-    add_fleet(database_url)
-    with PortalProcess(database_url, redis_url, tmp_path / "portal.log") as running:
-        yield running
-
-
-@pytest.fixture
-def client(portal: PortalProcess) -> Client:
-    """Return an operator's client who has asked for everything once."""
-    token = portal.api_token("operator", "read", "write")
-    found = portal.client(headers={"Authorization": f"Bearer {token}"})
-    ask_all(found)
-    return found
+def client(client: Client) -> Client:
+    """Return the client, who has asked for everything once."""
+    ask_all(client)
+    return client
 
 
 @contextmanager

@@ -35,6 +35,14 @@ def test_an_address_that_sends_too_much_waits(portal: PortalProcess) -> None:
     assert portal.client(address="127.0.0.8").get("/api/v1/session").status == 401
 
 
+def test_who_watches_is_not_refused(portal: PortalProcess) -> None:
+    client = portal.client(address="127.0.0.7")
+    statuses = [client.get("/health").status for _ in range(2 * _LIMIT)]
+    assert statuses == [200] * (2 * _LIMIT)
+    first = client.get("/api/v1/session").header("ratelimit") or ""
+    assert first.startswith(f'"default";r={_LIMIT - 1};'), "nor does it count"
+
+
 def test_a_forwarded_header_buys_nothing(portal: PortalProcess) -> None:
     client = portal.client(address="127.0.0.7")
     statuses = [
@@ -63,4 +71,5 @@ def test_the_limit_is_the_firewalls_unless_set(
     for setting, expected in (("", '"default";q=2000;w=300'), ("0", None)):
         settings = {"PORTAL_RATE_LIMIT": setting}
         with PortalProcess(database_url, redis_url, tmp_path / "log", settings) as running:
-            assert running.client().get("/health").header("ratelimit-policy") == expected
+            answer = running.client().get("/api/openapi.json")
+            assert answer.header("ratelimit-policy") == expected

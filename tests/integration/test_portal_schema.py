@@ -2,21 +2,9 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 from portal_process import PortalProcess
-from portal_world import add_fleet
-
-
-@pytest.fixture
-def portal(database_url: str, redis_url: str, tmp_path: Path) -> Iterator[PortalProcess]:
-    """Yield a running portal with a small fleet."""
-    add_fleet(database_url)
-    with PortalProcess(database_url, redis_url, tmp_path / "portal.log") as running:
-        yield running
 
 
 def test_schemathesis_finds_nothing(portal: PortalProcess, tmp_path: Path) -> None:

@@ -237,6 +237,24 @@ def test_an_api_token_lives_until_it_expires_or_is_revoked(portal: PortalProcess
     assert 'error="invalid_token"' in (refused.header("www-authenticate") or "")
 
 
+@pytest.mark.parametrize("change", ["revoke", "disable"])
+def test_what_was_taken_from_a_token_needs_no_mark_in_the_cache(
+    portal: PortalProcess, change: str
+) -> None:
+    """The mark passes after two minutes, or with the cache: then the database has to know."""
+    secret = portal.api_token("viewer", "read")
+    client = portal.client(headers={"Authorization": f"Bearer {secret}"})
+    assert client.get(_ME).status == 200
+    if change == "revoke":
+        (token,) = portal.accounts.tokens()
+        portal.accounts.revoke_token(token.token_id)
+    else:
+        portal.accounts.disable("viewer")
+    with cache(portal) as copies:
+        copies.flushall()
+    assert client.get(_ME).status == 401
+
+
 def test_tokens_of_a_disabled_user_rest_until_the_user_is_enabled(portal: PortalProcess) -> None:
     client = portal.client(
         headers={"Authorization": f"Bearer {portal.api_token('viewer', 'read')}"}

@@ -1,17 +1,27 @@
 """Serves the portal: `python -m plumbline.portal`."""
 
+import sys
+
 from granian import Granian
 from granian.constants import Interfaces, Loops
 
-from plumbline.settings import PortalServerSettings, load
+from plumbline.adapters.redis_multiplexed import MultiplexedRedis
+from plumbline.errors import ConfigurationError
+from plumbline.portal.logs import JsonLines
+from plumbline.settings import PortalServerSettings, PortalSettings, load
 
 # How long a stop waits for answers under way; then the process is ended.
 _STOP_S = 5
 
 
-def main() -> None:
-    """Serve until SIGTERM or SIGINT."""
-    settings = load(PortalServerSettings)
+def main() -> int:
+    """Serve until SIGTERM or SIGINT; return 0, or 2 where a setting is missing or wrong."""
+    try:
+        settings = load(PortalServerSettings)
+        _check_settings_of_workers()
+    except ConfigurationError as error:
+        sys.stderr.write(f"plumbline.portal: {error}\n")
+        return 2
     Granian(
         "plumbline.portal.app:create_app",
         address=settings.portal_host,
@@ -25,8 +35,15 @@ def main() -> None:
         backlog=2048,
         websockets=False,
         log_access=False,
+        log_dictconfig={"formatters": {"generic": {"()": JsonLines}, "access": {"()": JsonLines}}},
     ).serve()
+    return 0
+
+
+def _check_settings_of_workers() -> None:
+    """Read what workers read: they would only fail, one after the other, for ever."""
+    MultiplexedRedis(load(PortalSettings).redis_url.reveal())
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

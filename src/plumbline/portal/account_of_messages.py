@@ -13,7 +13,7 @@ from plumbline.portal.answers import json_answer, page_answer, time_or_none
 from plumbline.portal.query import NUMBER, Cursors, Query, refuse
 from plumbline.portal.services import services
 
-_SQL = load("portal.sql")
+_SQL = load("quarantine.sql")
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
@@ -27,7 +27,7 @@ async def list_quarantine(request: Request) -> Response:
     query = Query(request, ("device_id", "reason", "limit", "cursor"))
     limit = query.integer("limit", 1, MAX_LIMIT, DEFAULT_LIMIT)
     rows = await services(request).database.fetch(
-        _SQL["quarantine"],
+        _SQL["list"],
         {
             "device_id": _wanted(query),
             "reason": query.choice("reason", REASONS),

@@ -92,8 +92,9 @@ class Dispatcher:
             return
         except Exception as error:
             if begun:  # an answer that is cut off tells the client that it is not whole
-                _log.exception("answer_cut_off", extra={"request_id": scope.get(REQUEST_ID_KEY)})
-                raise
+                extra = {"request_id": scope.get(REQUEST_ID_KEY), "error": str(error)}
+                _log.warning("answer_cut_off", extra=extra)
+                raise  # the server logs where
             await problem_response(_problem_of(error, scope))(scope, receive, headless)
 
     async def _respond(self, scope: Scope, receive: Receive, guard: Guard) -> Response:

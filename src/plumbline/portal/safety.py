@@ -28,6 +28,8 @@ UNLESS_GIVEN: Sequence[Header] = (
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"cache-control", b"no-store"),
 )
+# Whoever watches must not take a busy portal for one that is down.
+_NEVER_REFUSED = "/health"
 HTTPS_ONLY: Header = (b"strict-transport-security", b"max-age=31536000")
 
 
@@ -67,7 +69,7 @@ class Safety:
         try:
             async with asyncio.timeout(self._timeout_s) as deadline:
                 answer.deadline = deadline
-                if self._rate_limit is not None:
+                if self._rate_limit is not None and scope["path"] != _NEVER_REFUSED:
                     quota = await self._rate_limit.take(head.subject)
                     answer.headers += quota.headers()
                     if quota.exceeded:

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from hashlib import sha1
 
 import msgspec
 
 from plumbline.adapters.postgres.async_database import AsyncDatabase
 from plumbline.adapters.postgres.queries import load
+from plumbline.adapters.postgres.statuses import fleet_parameters, fleet_statistics
 from plumbline.adapters.redis_entries import (
     PUT_NEWER,
     STATISTICS_KEY,
@@ -22,10 +23,10 @@ from plumbline.adapters.redis_entries import (
 from plumbline.adapters.redis_multiplexed import MultiplexedRedis
 from plumbline.domain.reading import format_time
 from plumbline.errors import CacheUnavailable
-from plumbline.ports import Clock, DeviceStatus, FleetStatistics
+from plumbline.ports import Clock, DeviceStatus
 
 _SQL = load("portal.sql")
-_HOUR = timedelta(hours=1)
+_STATUSES = load("statuses.sql")
 _PUT_NEWER_SHA = sha1(PUT_NEWER.encode(), usedforsecurity=False).hexdigest()  # EVALSHA's name
 
 
@@ -145,16 +146,8 @@ class StatusReader:
 
     async def _load_statistics(self) -> bytes:
         now = self._clock.now()
-        rows = await self._database.fetch(_SQL["fleet"], {"after": now - _HOUR, "until": now})
-        by_status, last_hour, stalest_id, stalest = rows[0]
-        statistics = FleetStatistics(
-            devices=sum(by_status.values()),
-            by_status=by_status,
-            readings_last_hour=last_hour,
-            stalest_device_id=stalest_id,
-            stalest_last_seen=None if stalest is None else stalest.astimezone(UTC),
-        )
-        value = statistics_value(statistics, format_time(now))
+        (row,) = await self._database.fetch(_STATUSES["fleet"], fleet_parameters(now))
+        value = statistics_value(fleet_statistics(row), format_time(now))
         with suppress(CacheUnavailable):
             await self._redis.execute("SET", STATISTICS_KEY, value, "EX", STATISTICS_TTL_S, "NX")
         return value.encode()

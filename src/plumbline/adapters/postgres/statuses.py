@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from plumbline.adapters.postgres.database import Database
 from plumbline.adapters.postgres.queries import load
@@ -41,16 +42,23 @@ class PostgresStatuses:
         Raises:
             StoreUnavailable: The database cannot serve.
         """
-        hour = {"after": now - timedelta(hours=1), "until": now}
-        with self._database.connection() as connection, connection.transaction():
-            connection.execute(_SQL["begin_snapshot"])
-            by_status = dict(connection.execute(_SQL["count_by_status"]).fetchall())
-            stalest = connection.execute(_SQL["stalest_device"]).fetchone()
-            last_hour = connection.execute(_SQL["readings_last_hour"], hour).fetchone()
-        return FleetStatistics(
-            devices=sum(by_status.values()),
-            by_status=by_status,
-            readings_last_hour=0 if last_hour is None else last_hour[0],
-            stalest_device_id=None if stalest is None else stalest[0],
-            stalest_last_seen=None if stalest is None else stalest[1].astimezone(UTC),
-        )
+        with self._database.connection() as connection:
+            (row,) = connection.execute(_SQL["fleet"], fleet_parameters(now)).fetchall()
+        return fleet_statistics(row)
+
+
+def fleet_parameters(now: datetime) -> dict[str, datetime]:
+    """Return the parameters of the statement ``fleet``."""
+    return {"after": now - timedelta(hours=1), "until": now}
+
+
+def fleet_statistics(row: tuple[Any, ...]) -> FleetStatistics:
+    """Return what the one row of the statement ``fleet`` says."""
+    by_status, last_hour, stalest_id, stalest = row
+    return FleetStatistics(
+        devices=sum(by_status.values()),
+        by_status=by_status,
+        readings_last_hour=last_hour,
+        stalest_device_id=stalest_id,
+        stalest_last_seen=None if stalest is None else stalest.astimezone(UTC),
+    )

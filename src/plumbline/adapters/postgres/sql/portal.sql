@@ -33,19 +33,6 @@ FROM device_status WHERE device_id = %(device_id)s
 SELECT EXISTS (SELECT FROM devices WHERE device_id = %(device_id)s)
     OR EXISTS (SELECT FROM device_status WHERE device_id = %(device_id)s)
 
--- name: fleet
--- One row for the fleet's statistics, of one snapshot.
-SELECT
-    coalesce((SELECT json_object_agg(current_status, devices) FROM (
-        SELECT current_status, count(*) AS devices FROM device_status
-        GROUP BY current_status ORDER BY current_status) by_status), '{}'),
-    (SELECT count(*) FROM sensor_data
-     WHERE "timestamp" > %(after)s AND "timestamp" <= %(until)s),
-    stalest.device_id, stalest.last_seen
-FROM (SELECT) one LEFT JOIN (
-    SELECT device_id, last_seen FROM device_status ORDER BY last_seen, device_id LIMIT 1) stalest
-    ON true
-
 -- name: readings_ascending
 SELECT "timestamp", tilt_angle, status, battery_level, tilt_x, tilt_y, tilt_z, temperature, rssi,
        snr, sequence, received_at
@@ -91,17 +78,3 @@ SELECT date_bin(%(width)s, "timestamp", %(from)s), min(tilt_angle), max(tilt_ang
 FROM sensor_data
 WHERE device_id = %(device_id)s AND "timestamp" >= %(from)s AND "timestamp" < %(to)s
 GROUP BY 1 ORDER BY 1
-
--- name: quarantine
--- Newest first, without the bytes.
-SELECT q.id, q.delivery_id, q.device_id, q.topic, q.reason, q.detail, q.item, q.received_at,
-       q.created_at, q.replayed_at, coalesce(p.size, 0)::int, coalesce(p.parts, 0) = q.parts
-FROM quarantine q
-LEFT JOIN LATERAL (
-    SELECT sum(length(raw)) AS size, count(*) AS parts
-    FROM quarantine_part WHERE delivery_id = q.delivery_id) p ON true
-WHERE (%(device_id)s::text IS NULL OR q.device_id = %(device_id)s)
-  AND (%(reason)s::text IS NULL OR q.reason = %(reason)s)
-  AND (%(before)s::bigint IS NULL OR q.id < %(before)s)
-ORDER BY q.id DESC
-LIMIT %(limit)s
