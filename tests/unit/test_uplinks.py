@@ -345,11 +345,20 @@ def test_while_the_registry_is_away_only_devices_that_it_does_not_remember_wait(
     assert (world.receipt.messages, world.receipt.items) == (2, {"pier": 1, "tower": 1})
 
 
+def test_a_batch_of_which_everything_waits_sends_nothing() -> None:
+    world = World()
+    world.registry.away = True
+    message = BrokerMessage(chirpstack_topic(), chirpstack_event(), 1, RECEIVED_AT)
+    assert world.intake.accept([message]).waiting == {0}
+    assert world.queue.sent == []
+
+
 def test_a_registry_that_is_away_is_left_alone_for_five_seconds() -> None:
     world = World()
     world.registry.away = True
+    message = BrokerMessage(chirpstack_topic(), chirpstack_event(), 1, RECEIVED_AT)
     for _ in range(3):
-        world.take((chirpstack_topic(), chirpstack_event()))
+        world.intake.accept([message])
     assert len(world.registry.asked) == 1
     world.registry.away = False
     world.clock.advance(5)
