@@ -11,9 +11,9 @@ from typing import Any
 
 import psutil
 
-from benchmarks import idle, reading_path
+from benchmarks import idle, reading_path, sensor_codecs
 
-_NAMES = ("reading-path", "idle")
+_NAMES = ("reading-path", "codecs", "idle")
 
 
 def main() -> None:
@@ -37,6 +37,13 @@ def main() -> None:
         lines = reading_path.measure(options.readings, options.obvious_readings)
         results["reading_path"] = [asdict(line) | {"rate": line.rate} for line in lines]
         _print_reading_path(lines)
+    if "codecs" in names:
+        speeds = sensor_codecs.measure()
+        results["codecs"] = [asdict(speed) for speed in speeds]
+        print("one process, calls/s")
+        for speed in speeds:
+            print(f"{speed.name:40}{speed.rate:>12,.0f}")
+        print()
     if "idle" in names:
         found = idle.measure(options.idle_seconds)
         results["idle"] = asdict(found)

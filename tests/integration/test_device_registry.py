@@ -1,8 +1,6 @@
 """What only the registry on PostgreSQL has: newest readings, and a server that can go."""
 
 from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import psycopg
@@ -11,10 +9,8 @@ from psycopg import sql
 
 from plumbline.adapters.postgres.database import Database
 from plumbline.adapters.postgres.devices import PostgresDeviceRegistry
-from plumbline.adapters.postgres.lorawan_devices import PostgresLorawanDevices
-from plumbline.domain.device import DeviceClass, Lorawan, NetworkServer
 from plumbline.errors import StoreUnavailable
-from plumbline.ports import DeviceStatus, LorawanDevice
+from plumbline.ports import DeviceStatus
 
 _LORAWAN = {
     "dev_eui": "1000000000000001",
@@ -88,25 +84,3 @@ def test_the_database_keeps_no_half_a_lorawan_device(
         pytest.raises(psycopg.errors.CheckViolation),
     ):
         connection.execute(statement.format(names, values))
-
-
-def test_uplinks_find_their_devices(registry: PostgresDeviceRegistry, database_url: str) -> None:
-    entry = Lorawan(
-        dev_eui="1000000000000001",
-        network_server=NetworkServer.THINGS_STACK,
-        application="app",
-        tenant="ttn",
-        network_device_id="eui-1000000000000001",
-        sensor_model="milesight-em310-tilt",
-        uplink_interval_s=600,
-        device_class=DeviceClass.C,
-    )
-    registry.add({"d0": "hash"}, "")
-    registry.add_lorawan({"d1": entry, "d2": replace(entry, dev_eui="2" * 16)}, "")
-    registry.set_disabled("d2", disabled=True)
-    with closing(Database(database_url, StoreUnavailable)) as database:
-        found = PostgresLorawanDevices(database).find(["1000000000000001", "2" * 16, "3" * 16])
-    assert found == {
-        "1000000000000001": LorawanDevice("d1", entry, disabled=False),
-        "2" * 16: LorawanDevice("d2", replace(entry, dev_eui="2" * 16), disabled=True),
-    }

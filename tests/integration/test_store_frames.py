@@ -57,12 +57,20 @@ def test_a_late_gateway_brings_a_duplicate_with_its_signal_where_it_is_better(
 
 
 def test_receptions_of_one_batch_are_one_whatever_their_order(world: World) -> None:
-    """Two drains on both sides of a restart, and one batch of DB1."""
-    outcome = world.persist(
-        received(2.0, rssi_dbm=-60.0, snr_db=9.0), received(rssi_dbm=-99.0), received(0.2)
+    """Two drains on both sides of a restart, and one batch of DB1: the first received counts.
+
+    It keeps its own time, by which the ledger finds it while its message is still in the queue.
+    """
+    first, *late = Batch().deliver(
+        reading(at=NOON + timedelta(seconds=2), sequence=7, snr_db=1.0),
+        reading(at=NOON, sequence=7, snr_db=9.0, rssi_dbm=-60.0),
+        reading(at=NOON + timedelta(seconds=3), sequence=7),
+        frame=FRAME,
     )
+    outcome = world.persist(*late, first)
     assert (outcome.stored, outcome.duplicates) == (1, 2)
-    assert rows(world) == [(NOON, -60.0, 9.0)]
+    assert rows(world) == [(NOON + timedelta(seconds=2), -60.0, 9.0)]
+    assert world.value("SELECT delivery_id FROM sensor_data") == first.delivery_id
 
 
 def test_an_earlier_reception_that_comes_later_keeps_the_stored_time(world: World) -> None:
@@ -96,7 +104,12 @@ def test_the_same_frame_after_ten_minutes_is_another(world: World) -> None:
     for second in (0, 600, 1201):
         world.persist(received(second))
     assert [row[0] for row in rows(world)] == [NOON, NOON + timedelta(seconds=1201)]
-    world.persist(received(5000), received(5700))
+    world.persist(
+        *Batch().deliver(
+            *(reading(at=NOON + timedelta(seconds=s), sequence=7) for s in (5000, 5700)),
+            frame=FRAME,
+        )
+    )
     assert len(rows(world)) == 4
 
 

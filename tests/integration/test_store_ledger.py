@@ -111,7 +111,7 @@ def test_a_message_is_in_one_place_at_every_step(pipeline: Pipeline) -> None:
         *batch.refuse(b"?", "a"),
         *batch.refuse(b"!", ""),
         *batch.deliver_events(start, start, frame=frame),
-        *batch.deliver(reading("c"), reading("c", at=NOON + timedelta(seconds=2)), frame=frame),
+        *batch.deliver(reading("c", at=NOON + timedelta(seconds=2)), reading("c"), frame=frame),
     ]
     receipt = batch.receipt({"a": 3, "b": 2, "": 1, "c": 4}, messages=9)
     in_flight = Balance(received=10, in_flight=10)

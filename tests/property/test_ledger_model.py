@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
-from typing import ClassVar
-from uuid import UUID
+from typing import ClassVar, TypeAlias
+from uuid import UUID, uuid4
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -21,15 +21,21 @@ from hypothesis.stateful import (
 
 from plumbline.adapters.postgres.database import Database
 from plumbline.adapters.postgres.queue import PostgresQueue, declare_queues
-from plumbline.codecs.queue_message import encode_delivered, encode_refusal
-from plumbline.domain.delivery import DeliveredReading, Refusal
+from plumbline.codecs.queue_message import encode_delivered, encode_event, encode_refusal
+from plumbline.domain.delivery import DeliveredEvent, DeliveredReading, Refusal
+from plumbline.domain.device_event import DeviceEvent
 from plumbline.domain.ledger import Balance
 from plumbline.errors import QueueUnavailable
 from plumbline.topology import TOPOLOGY
 from store_world import NOON, Batch, World, open_world, reading
 
 ROWS = st.tuples(st.sampled_from("ab"), st.integers(0, 3), st.integers(0, 1))
+FRAMES = [uuid4() for _ in range(2)]
+RECEPTIONS = st.tuples(st.integers(0, 1), st.integers(0, 3), st.booleans())
 LONG_AGO = timedelta(days=20)
+
+
+Owned: TypeAlias = DeliveredReading | DeliveredEvent | Refusal
 
 
 class Ledger(RuleBasedStateMachine):
@@ -42,20 +48,30 @@ class Ledger(RuleBasedStateMachine):
     def empty(self) -> None:
         self.world.query(
             "TRUNCATE sensor_data, device_status, reading_duplicate, reading_conflict, quarantine,"
-            " quarantine_part, settled_delivery, ledger_entry, ledger_total, ledger_folded,"
-            " queue_message, queue_deduplication"
+            " quarantine_part, device_event, settled_delivery, ledger_entry, ledger_total,"
+            " ledger_folded, queue_message, queue_deduplication"
         )
         self.world.query("UPDATE ledger_summary SET messages = 0, interrupted = 0")
         self.batches: list[Batch] = []
         self.receipted: set[str] = set()
-        self.deliveries: list[DeliveredReading | Refusal] = []
+        self.deliveries: list[Owned] = []
+        self.frames: set[tuple[type[Owned], UUID]] = set()
         self.first: dict[tuple[str, datetime], float] = {}
         self.outcomes: dict[UUID, str] = {}
         self.dead: set[UUID] = set()
 
-    @rule(rows=st.lists(ROWS, max_size=6), refused=st.lists(st.sampled_from(["a", ""]), max_size=2))
-    def receive(self, rows: list[tuple[str, int, int]], refused: list[str]) -> None:
-        """Parsing sends a batch."""
+    @rule(
+        rows=st.lists(ROWS, max_size=6),
+        refused=st.lists(st.sampled_from(["a", ""]), max_size=2),
+        receptions=st.lists(RECEPTIONS, max_size=4),
+    )
+    def receive(
+        self,
+        rows: list[tuple[str, int, int]],
+        refused: list[str],
+        receptions: list[tuple[int, int, bool]],
+    ) -> None:
+        """Parsing sends a batch; each radio frame is of a device of its own."""
         batch = Batch()
         delivered = batch.deliver(
             *(
@@ -64,10 +80,17 @@ class Ledger(RuleBasedStateMachine):
             )
         )
         refusals = [part for device in refused for part in batch.refuse(b"?", device)]
-        self.queue.send([*map(encode_delivered, delivered)])
+        events: list[DeliveredEvent] = []
+        for number, second, has_angle in receptions:
+            device, at, frame = f"f{number}", NOON + timedelta(seconds=second), FRAMES[number]
+            if has_angle:
+                delivered += batch.deliver(reading(device, at), frame=frame)
+            else:
+                events += batch.deliver_events(DeviceEvent(device, at, "status"), frame=frame)
+        self.queue.send([*map(encode_delivered, delivered), *map(encode_event, events)])
         self.queue.send([message for refusal in refusals for message in encode_refusal(refusal)])
         self.batches.append(batch)
-        self.deliveries += [*delivered, *refusals]
+        self.deliveries += [*delivered, *events, *refusals]
 
     @precondition(lambda self: self.batches)
     @rule(data=st.data())
@@ -88,18 +111,22 @@ class Ledger(RuleBasedStateMachine):
         self.model(chosen)
         new = outcome.stored + outcome.duplicates + outcome.conflicts + outcome.quarantined
         assert new == len(self.outcomes) - before
-        readings = [d for d in chosen if isinstance(d, DeliveredReading)]
+        kept = [d for d in chosen if not isinstance(d, Refusal)]
         refused = {d.delivery_id for d in chosen if isinstance(d, Refusal)}
-        assert outcome.repeated == len(readings) + len(refused) - new
+        assert outcome.repeated == len(kept) + len(refused) - new
 
-    def model(self, chosen: list[DeliveredReading | Refusal]) -> None:
+    def model(self, chosen: list[Owned]) -> None:
         """Say what the store should do: the first received of a batch is the first stored."""
         for d in sorted(chosen, key=lambda d: d.delivery_id):
             if d.delivery_id in self.outcomes:
                 continue
             if isinstance(d, Refusal):
                 outcome = "quarantined"
+            elif d.frame is not None:
+                outcome = "duplicates" if (type(d), d.frame) in self.frames else "stored"
+                self.frames.add((type(d), d.frame))
             else:
+                assert isinstance(d, DeliveredReading)
                 moment = (d.reading.device_id, d.reading.observed_at)
                 angle = d.reading.tilt_angle_deg
                 if moment not in self.first:
@@ -159,16 +186,18 @@ class Ledger(RuleBasedStateMachine):
             )
             assert balance == Balance(received=expected.total(), **expected)
 
-    def of_batch(self, batch: Batch) -> Iterator[DeliveredReading | Refusal]:
+    def of_batch(self, batch: Batch) -> Iterator[Owned]:
         """Yield the batch's deliveries."""
         for delivery in self.deliveries:
             if delivery.delivery_id.hex.startswith(batch.batch_id):
                 yield delivery
 
 
-def device_of(delivery: DeliveredReading | Refusal) -> str:
+def device_of(delivery: Owned) -> str:
     if isinstance(delivery, DeliveredReading):
         return delivery.reading.device_id
+    if isinstance(delivery, DeliveredEvent):
+        return delivery.event.device_id
     return delivery.device_id
 
 

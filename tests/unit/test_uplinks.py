@@ -1,6 +1,7 @@
 """Uplinks on their way into the queue: whose, by which codec, once a frame."""
 
-from datetime import timedelta
+import json
+from datetime import UTC, timedelta
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from fake_broker import RECEIVED_AT, ScriptedQueue, queue_messages
 from fakes import FakeClock
 from plumbline.application.intake import Intake
 from plumbline.codecs.queue_message import Content, decode
+from plumbline.codecs.sensors.registry import models
 from plumbline.domain.delivery import DeliveredEvent, DeliveredReading, Receipt, Refusal
-from plumbline.domain.device import NetworkServer
+from plumbline.domain.device import Lorawan, NetworkServer
 from plumbline.domain.reading import Status
 from plumbline.domain.reason import Reason
 from plumbline.ports import BrokerMessage
@@ -269,6 +271,18 @@ def test_one_frame_in_two_events_of_a_batch_is_one_reading_as_it_was_heard_best(
     assert world.receipt.items == {"pier": 3}
 
 
+def test_a_copy_that_is_not_trusted_gives_no_time_and_no_signal() -> None:
+    """The same frame through a network server where the device is not registered."""
+    world = World()
+    strange, own = world.take(
+        (things_stack_topic(), things_stack_event(at=SENT_AT - timedelta(seconds=1), snr=9.5)),
+        (chirpstack_topic(), chirpstack_event()),
+    )
+    assert isinstance(strange, Refusal)
+    assert isinstance(own, DeliveredReading)
+    assert (own.reading.observed_at, own.reading.snr_db) == (SENT_AT, 5)
+
+
 def test_equal_frames_that_are_hours_apart_are_two() -> None:
     """A counter that starts again: a backlog holds both."""
     world = World()
@@ -331,11 +345,20 @@ def test_while_the_registry_is_away_only_devices_that_it_does_not_remember_wait(
     assert (world.receipt.messages, world.receipt.items) == (2, {"pier": 1, "tower": 1})
 
 
+def test_a_batch_of_which_everything_waits_sends_nothing() -> None:
+    world = World()
+    world.registry.away = True
+    message = BrokerMessage(chirpstack_topic(), chirpstack_event(), 1, RECEIVED_AT)
+    assert world.intake.accept([message]).waiting == {0}
+    assert world.queue.sent == []
+
+
 def test_a_registry_that_is_away_is_left_alone_for_five_seconds() -> None:
     world = World()
     world.registry.away = True
+    message = BrokerMessage(chirpstack_topic(), chirpstack_event(), 1, RECEIVED_AT)
     for _ in range(3):
-        world.take((chirpstack_topic(), chirpstack_event()))
+        world.intake.accept([message])
     assert len(world.registry.asked) == 1
     world.registry.away = False
     world.clock.advance(5)
@@ -354,27 +377,69 @@ def test_an_uplink_that_cannot_be_held_is_quarantined_rather_than_lost() -> None
 # --- any bytes -------------------------------------------------------------------------------
 
 FRAMES = st.sampled_from([TILT, CALM, BATTERY, b""]) | st.binary(max_size=24)
+TIMES = st.datetimes().map(lambda at: at.replace(tzinfo=UTC)) | st.just(SENT_AT)
+EVENTS = st.one_of(
+    *(
+        st.builds(
+            make,
+            FRAMES,
+            dev_eui=st.sampled_from([DEV_EUI, OTHER_EUI]),
+            f_cnt=st.integers(0, 2),
+            f_port=st.integers(0, 255),
+            at=TIMES,
+            rssi=st.floats(-200, 0),
+            snr=st.floats(-40, 40),
+        )
+        for make in (chirpstack_event, things_stack_event)
+    )
+)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@st.composite
+def damaged_events(draw: st.DrawFn) -> bytes:
+    """An event with any one member replaced by any JSON, or cut."""
+    event = json.loads(draw(EVENTS))
+    place = event
+    while True:
+        name = draw(st.sampled_from(sorted(place)))
+        if not isinstance(place[name], dict) or not place[name] or draw(st.booleans()):
+            break
+        place = place[name]
+    place[name] = draw(JSON)
+    payload = json.dumps(event).encode()
+    return payload[: draw(st.integers(0, len(payload)))] if draw(st.booleans()) else payload
 
 
 @given(
-    payload=st.binary(max_size=60)
-    | st.builds(
-        chirpstack_event,
-        FRAMES,
-        dev_eui=st.sampled_from([DEV_EUI, OTHER_EUI]),
-        f_cnt=st.integers(0, 2),
-        f_port=st.integers(0, 255),
-        at=st.datetimes().map(lambda at: at.replace(tzinfo=SENT_AT.tzinfo)) | st.just(SENT_AT),
-        rssi=st.floats(-200, 0),
-        snr=st.floats(-40, 40),
+    batch=st.lists(
+        st.tuples(
+            st.sampled_from(
+                [chirpstack_topic(), things_stack_topic(), chirpstack_topic(OTHER_EUI)]
+            ),
+            EVENTS | damaged_events() | st.binary(max_size=60),
+        ),
+        min_size=1,
+        max_size=4,
     ),
-    model=st.sampled_from(["milesight-em310-tilt", "elsys-ems", "acme-t1"]),
+    registered=st.builds(
+        lambda make, model: make(sensor_model=model),
+        st.sampled_from([entry, things_stack_entry]),
+        st.sampled_from([*models(), "acme-t1"]),
+    ),
 )
-def test_any_event_is_a_reading_an_event_or_a_refusal(payload: bytes, model: str) -> None:
-    """From the broker's bytes to what the store reads."""
-    world = World(FakeLorawanDevices(pier=entry(sensor_model=model)))
-    sent = world.take((chirpstack_topic(), payload))
-    assert sent
+def test_any_event_is_a_reading_an_event_or_a_refusal(
+    batch: list[tuple[str, bytes]], registered: Lorawan
+) -> None:
+    """From the broker's bytes to what the store reads; every message has its deliveries."""
+    world = World(FakeLorawanDevices(pier=registered))
+    sent = world.take(*batch)
+    assert len(sent) >= len(batch)
+    assert world.receipt.messages == len(batch)
     for one in sent:
         if isinstance(one, DeliveredReading):
             assert -180 <= one.reading.tilt_angle_deg <= 180
@@ -382,4 +447,4 @@ def test_any_event_is_a_reading_an_event_or_a_refusal(payload: bytes, model: str
             assert one.event.detail
         else:
             assert isinstance(one, Refusal)
-            assert one.raw == payload
+            assert (one.topic, one.raw) in batch

@@ -108,8 +108,9 @@ class Intake:
                 # A large refused message that went in partly counts: its parts will be found.
                 accepted[item.device_id] += 1
         taken = len(messages) - len(held) - len(waiting)
-        receipt = Receipt(batch_id, now, taken, dict(accepted))
-        _require_accepted(self._queue.send([encode_receipt(receipt)]))
+        if items:
+            receipt = Receipt(batch_id, now, taken, dict(accepted))
+            _require_accepted(self._queue.send([encode_receipt(receipt)]))
         kinds = Counter(item.kind for item in items)
         return Accepted(
             frozenset(held),

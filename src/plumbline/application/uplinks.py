@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, MutableSet, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import TypeAlias
 from uuid import UUID, uuid5
 
@@ -83,44 +84,45 @@ class Uplinks:
             return read
         found = self._devices.find({event.uplink.dev_eui for event in events.values()})
         held |= found.unknown_yet
-        uplinks = _one_time_a_frame({i: event.uplink for i, event in events.items()})
+        good: dict[int, tuple[UplinkEvent, LorawanDevice]] = {}
         for index, event in events.items():
-            message = messages[index]
+            dev_eui = event.uplink.dev_eui
             # QoS 0, which no broker of ours hands over, cannot be held: it is there only once.
-            if event.uplink.dev_eui in held and message.packet_id:
+            if dev_eui in held and messages[index].packet_id:
                 read[index] = ReadUplink()
+            elif (device := found.devices.get(dev_eui)) is None:
+                read[index] = ReadUplink(entries=[InvalidPayload(Reason.UNKNOWN_DEVICE, dev_eui)])
+            elif (mixed_up := _refusal(event, device)) is not None:
+                read[index] = ReadUplink(device.device_id, [mixed_up])
             else:
-                device = found.devices.get(event.uplink.dev_eui)
-                read[index] = _read(event, uplinks[index], device, message)
+                good[index] = event, device
+        uplinks = _one_time_a_frame({index: event.uplink for index, (event, _) in good.items()})
+        for index, (_, device) in good.items():
+            read[index] = _read(uplinks[index], device, messages[index].received_at)
         return read
 
 
-def _read(
-    event: UplinkEvent, uplink: Uplink, device: LorawanDevice | None, message: BrokerMessage
-) -> ReadUplink:
-    if device is None:
-        return ReadUplink(entries=[InvalidPayload(Reason.UNKNOWN_DEVICE, uplink.dev_eui)])
+def _refusal(event: UplinkEvent, device: LorawanDevice) -> InvalidPayload | None:
+    if device.disabled:
+        return InvalidPayload(Reason.DISABLED_DEVICE)
+    contradiction = event.contradiction(device.lorawan)
+    if contradiction is not None:
+        return InvalidPayload(Reason.REGISTRY_MISMATCH, contradiction)
+    return None
+
+
+def _read(uplink: Uplink, device: LorawanDevice, received_at: datetime) -> ReadUplink:
+    model = device.lorawan.sensor_model
+    entries: Sequence[Entry]
     try:
-        entries = _entries(event, uplink, device, message)
+        if uplink.payload and uplink.f_port:
+            sample = registry.decode(model, uplink.f_port, uplink.payload)
+        else:
+            sample = Sample(model=model, fields={}, no_tilt="no application data")
+        entries = to_readings(sample, uplink, device.device_id, received_at=received_at)
     except InvalidPayload as refusal:
         entries = [refusal]
     return ReadUplink(device.device_id, entries, UUID(hex=uplink.deduplication_id))
-
-
-def _entries(
-    event: UplinkEvent, uplink: Uplink, device: LorawanDevice, message: BrokerMessage
-) -> list[Entry]:
-    if device.disabled:
-        raise InvalidPayload(Reason.DISABLED_DEVICE)
-    contradiction = event.contradiction(device.lorawan)
-    if contradiction is not None:
-        raise InvalidPayload(Reason.REGISTRY_MISMATCH, contradiction)
-    model = device.lorawan.sensor_model
-    if uplink.payload and uplink.f_port:
-        sample = registry.decode(model, uplink.f_port, uplink.payload)
-    else:
-        sample = Sample(model=model, fields={}, no_tilt="no application data")
-    return to_readings(sample, uplink, device.device_id, received_at=message.received_at)
 
 
 def _one_time_a_frame(uplinks: Mapping[int, Uplink]) -> dict[int, Uplink]:

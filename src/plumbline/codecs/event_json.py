@@ -97,7 +97,9 @@ def text(parent: dict[str, Any], name: str) -> str:
         return ""
     if type(value) is not str:
         raise InvalidPayload(Reason.INVALID_FIELD, f"{name}: a string")
-    if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
+    if "\0" in value or not (
+        value.isascii() or all(not "\ud800" <= char <= "\udfff" for char in value)
+    ):
         raise InvalidPayload(Reason.INVALID_TEXT, name)
     return value
 

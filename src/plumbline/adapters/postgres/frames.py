@@ -34,8 +34,9 @@ def first_times(
 ) -> dict[UUID, datetime]:
     """Return the time that each delivery should have: of the first reception of its frame.
 
-    That is what is stored, else the earliest of these. A delivery whose own time is stored with
-    its frame keeps it.
+    That is what is stored, else the first received of these: the one that will be stored keeps its
+    own time, by which the ledger looks for it. A delivery whose own time is stored with its frame
+    keeps it, too.
 
     Args:
         connection: In the transaction that stores them.
@@ -59,11 +60,11 @@ def first_times(
     )
     times: dict[UUID, datetime] = {}
     first: dict[tuple[str, UUID], datetime] = {}
-    for one in sorted(receptions, key=lambda one: one.at):
+    for one in sorted(receptions, key=lambda one: one.delivery_id.int):
         at = stored.get(one.delivery_id)
         if at is None:
             at = first.get((one.device_id, one.frame), one.at)
-            if one.at - at > SAME_FRAME_WITHIN:
+            if abs(one.at - at) > SAME_FRAME_WITHIN:
                 at = one.at
             first[one.device_id, one.frame] = at
         times[one.delivery_id] = at
