@@ -11,9 +11,9 @@ from typing import Any
 
 import psutil
 
-from benchmarks import idle, reading_path, sensor_codecs
+from benchmarks import command_latency, idle, reading_path, sensor_codecs
 
-_NAMES = ("reading-path", "codecs", "idle")
+_NAMES = ("reading-path", "codecs", "commands", "idle")
 
 
 def main() -> None:
@@ -44,6 +44,14 @@ def main() -> None:
         for speed in speeds:
             print(f"{speed.name:40}{speed.rate:>12,.0f}")
         print()
+    if "commands" in names:
+        latency = command_latency.measure()
+        results["commands"] = asdict(latency)
+        print(
+            f"commands, REST → device: {latency.commands:,} at {latency.rate_per_s:.0f}/s, "
+            f"p50 {latency.p50_ms:.0f} ms, p99 {latency.p99_ms:.0f} ms, "
+            f"longest {latency.longest_ms:.0f} ms, missing {latency.missing}\n"
+        )
     if "idle" in names:
         found = idle.measure(options.idle_seconds)
         results["idle"] = asdict(found)
