@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from plumbline.codecs.strict_json import is_storable_text
 from plumbline.domain.reading import Status, is_angle_deg
 from plumbline.domain.reason import Reason
 from plumbline.errors import InvalidPayload
@@ -32,7 +33,7 @@ class Sample:
 
     Raises:
         InvalidPayload: A number is not finite, an angle beyond 180 degrees, a battery beyond
-            100 per cent, or a value that JSON does not have.
+            100 per cent, a text that the database cannot hold, or a value that JSON does not have.
     """
 
     model: str
@@ -45,6 +46,7 @@ class Sample:
 
     def __post_init__(self) -> None:
         _require_json(self.fields, "fields")
+        _require_json(self.no_tilt, "no_tilt")
         for name in _ANGLES:
             _require_angle(name, self.fields.get(name))
         _require_angle("tilt_angle_deg", self.tilt_angle_deg)
@@ -97,7 +99,11 @@ def _require_angle(name: str, value: object) -> None:
 
 
 def _require_json(value: object, name: str) -> None:
-    if value is None or isinstance(value, str | int):
+    if value is None or isinstance(value, int):
+        return
+    if isinstance(value, str):
+        if not is_storable_text(value):
+            raise InvalidPayload(Reason.INVALID_TEXT, repr(name))
         return
     if isinstance(value, float):
         if not math.isfinite(value):
@@ -105,6 +111,7 @@ def _require_json(value: object, name: str) -> None:
         return
     if isinstance(value, Mapping):
         for key, member in value.items():
+            _require_json(str(key), "a field's name")
             _require_json(member, str(key))
         return
     if isinstance(value, list | tuple):
