@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from uuid import uuid4
 
 import pytest
 
@@ -12,11 +13,13 @@ from plumbline.adapters.postgres.queue_admin import PostgresQueueAdmin
 from plumbline.codecs.queue_message import (
     decode,
     encode_delivered,
+    encode_event,
     encode_receipt,
     encode_refusal,
     forward,
 )
 from plumbline.domain.delivery import DeliveredReading, Receipt
+from plumbline.domain.device_event import DeviceEvent
 from plumbline.errors import NotFound, QueueUnavailable
 from plumbline.ports import OutgoingMessage, QueueMessage
 from plumbline.topology import TOPOLOGY
@@ -87,15 +90,28 @@ def test_purged_readings_are_discarded_in_the_ledger(site: Site) -> None:
 
 
 def test_a_delivery_with_an_outcome_is_not_discarded_too(site: Site) -> None:
-    """Each kind of outcome: stored, duplicate, conflict, quarantined."""
+    """Each kind of outcome: stored, duplicate, conflict, quarantined; of events, too."""
     batch = Batch()
+    events = batch.deliver_events(*[DeviceEvent("dev-1", NOON, "start")] * 2, frame=uuid4())
     readings = batch.deliver(reading(), reading(), reading(tilt_angle_deg=2.0))
     (refusal,) = batch.refuse()
     site.world.persist(*readings[:1])
-    site.world.persist(*readings[1:], refusal, batch.receipt({"dev-1": 4}))
+    site.world.persist(*readings[1:], refusal, *events, batch.receipt({"dev-1": 6}))
     site.bury([encode_delivered(r) for r in readings] + list(encode_refusal(refusal)))
-    assert site.admin.purge(DLQ) == 4
+    site.bury([encode_event(event) for event in events])
+    assert site.admin.purge(DLQ) == 6
     assert site.discarded() == 0
+
+
+def test_a_discarded_event_is_accounted_for_and_never_stored_after_all(site: Site) -> None:
+    batch = Batch()
+    (event,) = batch.deliver_events(DeviceEvent("dev-1", NOON, "start"), frame=uuid4())
+    site.world.persist(batch.receipt({"dev-1": 1}))
+    site.bury([encode_event(event)])
+    assert site.admin.purge(DLQ) == 1
+    assert site.discarded() == 1
+    assert site.world.persist(event).repeated == 1
+    assert site.discarded() == 1
 
 
 def test_a_delivery_that_is_in_another_queue_is_left_to_that(site: Site) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -11,11 +12,20 @@ from plumbline.codecs.queue_message import (
     Content,
     decode,
     encode_delivered,
+    encode_event,
     encode_receipt,
     encode_refusal,
 )
-from plumbline.domain.delivery import DeliveredReading, Receipt, Refusal, batch_of, delivery_id
-from plumbline.domain.reading import Reading
+from plumbline.domain.delivery import (
+    DeliveredEvent,
+    DeliveredReading,
+    Receipt,
+    Refusal,
+    batch_of,
+    delivery_id,
+)
+from plumbline.domain.device_event import DeviceEvent
+from plumbline.domain.reading import Reading, Status
 from plumbline.domain.reason import Reason
 from plumbline.errors import InvalidMessage
 from plumbline.ports import OutgoingMessage
@@ -30,8 +40,26 @@ def decoded(outgoing: Iterable[OutgoingMessage]) -> list[Content]:
 
 def test_each_kind_comes_out_as_it_went_in() -> None:
     delivered = DeliveredReading(Reading("a", RECEIVED_AT, 1.5), uuid4(), RECEIVED_AT)
-    outgoing = [encode_delivered(delivered), *encode_refusal(REFUSAL), encode_receipt(RECEIPT)]
-    assert decoded(outgoing) == [delivered, REFUSAL, RECEIPT]
+    framed = replace(delivered, frame=uuid4())
+    said = DeviceEvent(
+        "a",
+        RECEIVED_AT,
+        "the device's status",
+        Status.WARNING,
+        {"sensor": {"battery_v": 3.3, "name": "Brücke"}},
+        rssi_dbm=-80.0,
+        snr_db=7.5,
+        sequence=2**32 - 1,
+    )
+    event = DeliveredEvent(said, uuid4(), RECEIVED_AT, uuid4())
+    bare = replace(event, event=DeviceEvent("a", RECEIVED_AT, "start"))
+    outgoing = [
+        *map(encode_delivered, (delivered, framed)),
+        *map(encode_event, (event, bare)),
+        *encode_refusal(REFUSAL),
+        encode_receipt(RECEIPT),
+    ]
+    assert decoded(outgoing) == [delivered, framed, event, bare, REFUSAL, RECEIPT]
 
 
 def test_a_delivery_id_tells_its_batch() -> None:
@@ -47,6 +75,14 @@ def test_a_delivery_id_tells_its_batch() -> None:
         ("receipt", {"items": {"a": -1}}),
         ("receipt", {"items": []}),
         ("receipt", {"messages": None}),
+        ("event", {"device_id": "a b"}),
+        ("event", {"fields": []}),
+        ("event", {"fields": {"a": "\ud800"}}),
+        ("event", {"status": "bad mood"}),
+        ("event", {"detail": None}),
+        ("event", {"snr": "high"}),
+        ("event", {"frame": "?"}),
+        ("event", {"observed_at": "2026-01-18T10:30:00"}),
         ("refusal", {"device_id": "a b"}),
         ("refusal", {"raw": "?"}),
         ("refusal", {"reason": "bad_mood"}),
@@ -58,7 +94,12 @@ def test_a_delivery_id_tells_its_batch() -> None:
 )
 def test_a_body_that_is_not_of_its_type_is_refused(kind: str, changes: dict[str, object]) -> None:
     """One of them must not spoil the transaction of its neighbours."""
-    good = encode_receipt(RECEIPT) if kind == "receipt" else next(iter(encode_refusal(REFUSAL)))
+    event = DeliveredEvent(DeviceEvent("a", RECEIVED_AT, ""), uuid4(), RECEIVED_AT, uuid4())
+    good = {
+        "receipt": encode_receipt(RECEIPT),
+        "refusal": next(iter(encode_refusal(REFUSAL))),
+        "event": encode_event(event),
+    }[kind]
     body = json.dumps(json.loads(good.body) | changes)
     with pytest.raises(InvalidMessage):
         decoded([OutgoingMessage(body, good.attributes)])

@@ -178,6 +178,11 @@ def test_an_event_of_an_impossible_time_is_refused() -> None:
         ({"fields": {"battery_pct": True}}, Reason.INVALID_BATTERY_LEVEL),
         ({"fields": {"battery_pct": 50.5}}, Reason.INVALID_BATTERY_LEVEL),
         ({"fields": {"raw": b"\x01"}}, Reason.CODEC_FAILED),
+        ({"fields": {"count": 2**63}}, Reason.CODEC_FAILED),
+        ({"fields": {"temperature_c": 10**400}}, Reason.CODEC_FAILED),
+        ({"fields": {"name": "a\0"}}, Reason.INVALID_TEXT),
+        ({"fields": {"inner": {"a\ud800": 1}}}, Reason.INVALID_TEXT),
+        ({"fields": {}, "no_tilt": "\ud800"}, Reason.INVALID_TEXT),
     ],
 )
 def test_a_sample_refuses_what_no_reading_may_hold(members: dict[str, Any], reason: Reason) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from plumbline.codecs.strict_json import AmbiguousObject, parse, parse_time
+from plumbline.codecs.strict_json import AmbiguousObject, is_storable_text, parse, parse_time
 from plumbline.domain.reason import Reason
 from plumbline.errors import InvalidPayload
 
@@ -97,9 +97,7 @@ def text(parent: dict[str, Any], name: str) -> str:
         return ""
     if type(value) is not str:
         raise InvalidPayload(Reason.INVALID_FIELD, f"{name}: a string")
-    if "\0" in value or not (
-        value.isascii() or all(not "\ud800" <= char <= "\udfff" for char in value)
-    ):
+    if not is_storable_text(value):
         raise InvalidPayload(Reason.INVALID_TEXT, name)
     return value
 

@@ -258,7 +258,7 @@ def _event(members: dict[str, Any], identity: UUID) -> DeliveredEvent:
     if not isinstance(fields, dict):
         msg = "fields is no object"
         raise TypeError(msg)
-    _text(json.dumps(fields, ensure_ascii=False, allow_nan=False))
+    json.dumps(fields, ensure_ascii=False, allow_nan=False).encode()  # a ValueError where it cannot
     event = DeviceEvent(
         device_id=_device_id(members["device_id"]),
         observed_at=_moment(members["observed_at"]),

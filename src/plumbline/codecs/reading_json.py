@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from plumbline.codecs.strict_json import AmbiguousObject, parse, parse_time
+from plumbline.codecs.strict_json import AmbiguousObject, is_storable_text, parse, parse_time
 from plumbline.domain.reading import Reading, Status, format_time, is_angle_deg, is_device_id
 from plumbline.domain.reason import Reason
 from plumbline.errors import InvalidMessage, InvalidPayload
@@ -254,7 +254,7 @@ def _require_storable_text(element: Any) -> None:  # noqa: ANN401 - any JSON
     while pending:
         value = pending.pop()
         if isinstance(value, str):
-            if "\0" in value or any("\ud800" <= char <= "\udfff" for char in value):
+            if not is_storable_text(value):
                 raise InvalidPayload(Reason.INVALID_TEXT, "NUL or a lone surrogate")
         elif isinstance(value, dict):
             pending.extend(value)

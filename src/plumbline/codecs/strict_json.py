@@ -75,6 +75,13 @@ def parse(payload: bytes, limit_bytes: int | None) -> Any:  # noqa: ANN401 - any
         raise InvalidPayload(Reason.INVALID_JSON, str(error).partition(";")[0]) from error
 
 
+def is_storable_text(text: str) -> bool:
+    """Tell whether PostgreSQL can hold the text: it has neither NUL nor a lone surrogate."""
+    return "\0" not in text and (
+        text.isascii() or all(not "\ud800" <= char <= "\udfff" for char in text)
+    )
+
+
 def parse_time(text: str) -> datetime | None:
     """Return the moment that an RFC 3339 text with an offset names, in UTC; None for other texts.
 

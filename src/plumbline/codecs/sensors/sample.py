@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from plumbline.codecs.strict_json import is_storable_text
 from plumbline.domain.reading import Status, is_angle_deg
 from plumbline.domain.reason import Reason
 from plumbline.errors import InvalidPayload
 
 _FULL_PCT = 100
+_INT64 = 2**63
 _ANGLES = ("tilt_x_deg", "tilt_y_deg", "tilt_z_deg", "roll_deg", "pitch_deg")
 
 
@@ -32,7 +34,8 @@ class Sample:
 
     Raises:
         InvalidPayload: A number is not finite, an angle beyond 180 degrees, a battery beyond
-            100 per cent, or a value that JSON does not have.
+            100 per cent, a text or an integer that the database cannot hold, or a value that JSON
+            does not have.
     """
 
     model: str
@@ -45,6 +48,7 @@ class Sample:
 
     def __post_init__(self) -> None:
         _require_json(self.fields, "fields")
+        _require_json(self.no_tilt, "no_tilt")
         for name in _ANGLES:
             _require_angle(name, self.fields.get(name))
         _require_angle("tilt_angle_deg", self.tilt_angle_deg)
@@ -97,18 +101,31 @@ def _require_angle(name: str, value: object) -> None:
 
 
 def _require_json(value: object, name: str) -> None:
-    if value is None or isinstance(value, str | int):
-        return
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise InvalidPayload(Reason.INVALID_FRAME, f"{name} is not finite")
-        return
-    if isinstance(value, Mapping):
-        for key, member in value.items():
-            _require_json(member, str(key))
-        return
-    if isinstance(value, list | tuple):
-        for member in value:
-            _require_json(member, name)
-        return
-    raise InvalidPayload(Reason.CODEC_FAILED, f"{name} is no JSON value: {type(value).__name__}")
+    match value:
+        case Mapping():
+            for key, member in value.items():
+                _require_json(str(key), "a field's name")
+                _require_json(member, str(key))
+        case list() | tuple():
+            for member in value:
+                _require_json(member, name)
+        case _:
+            _require_plain(value, name)
+
+
+def _require_plain(value: object, name: str) -> None:
+    match value:
+        case None:
+            return
+        case int():
+            if not -_INT64 <= value < _INT64:
+                raise InvalidPayload(Reason.CODEC_FAILED, f"{name} has more than 64 bits")
+        case float():
+            if not math.isfinite(value):
+                raise InvalidPayload(Reason.INVALID_FRAME, f"{name} is not finite")
+        case str():
+            if not is_storable_text(value):
+                raise InvalidPayload(Reason.INVALID_TEXT, repr(name))
+        case _:
+            kind = type(value).__name__
+            raise InvalidPayload(Reason.CODEC_FAILED, f"{name} is no JSON value: {kind}")
