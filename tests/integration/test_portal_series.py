@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from plumbline.domain.reading import format_time
-from portal_process import Client
+from portal_process import Client, get_json
 from portal_world import BASE, add_readings, angle_deg, reading_times
 from series_oracle import plain_series
 
