@@ -14,6 +14,7 @@ import psycopg
 import pytest
 import redis
 
+from plumbline.adapters.mqtt.configuration import SERVICE_USERS
 from plumbline.errors import ConfigurationError, TransientError
 from plumbline.local.servers import ports
 from plumbline.local.servers.leftovers import running_processes
@@ -308,7 +309,7 @@ def test_mosquitto_keeps_the_devices_credentials_over_a_start(data_dir: Path) ->
     server.wait_ready(READY_S)
     server.stop()
     users = [line.partition(":")[0] for line in passwords.read_text("ascii").splitlines()]
-    assert users == ["d1", "plumbline-command", "plumbline-ingest", "plumbline-monitor"]
+    assert users == ["d1", *sorted(SERVICE_USERS)]
 
 
 def test_a_free_port_is_none_that_the_kernel_gives_to_clients() -> None:

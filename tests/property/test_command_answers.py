@@ -47,7 +47,7 @@ VALUES = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=5)
     ),
-    max_leaves=15,
+    max_leaves=8,
 )
 
 
