@@ -1,8 +1,9 @@
 # shellcheck shell=bash
 # Sourced by run, test, bench: makes ready what they need and does nothing where it is there.
 #
-#   . scripts/setup.sh        sets $root and $venv, defines set_up
-#   set_up runtime|dev        .venv with the locked packages; PostgreSQL, Redis and Mosquitto
+#   . scripts/setup.sh              sets $root and $venv, defines set_up
+#   set_up runtime|dev [PROGRAM…]   .venv with the locked packages; PostgreSQL, Redis, Mosquitto;
+#                                   other programs, each of the system package of its name
 #
 # Messages go to standard error, one line a step. Several at once are safe.
 
@@ -17,14 +18,16 @@ die() {
 }
 
 set_up() {
-    if _servers_installed && _packages_installed "$1"; then
+    local kind=$1
+    shift
+    if _servers_installed && _has_programs "$@" && _packages_installed "$kind"; then
         return 0
     fi
     mkdir -p "$root/.cache"
     exec 9>"$root/.cache/set-up.lock"
     flock 9
-    _install_system_packages
-    _packages_installed "$1" || _install_packages "$1"
+    _install_system_packages "$@"
+    _packages_installed "$kind" || _install_packages "$kind"
     exec 9>&-
 }
 
@@ -107,6 +110,13 @@ _has_program() {
     command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ] || [ -x "/usr/local/sbin/$1" ]
 }
 
+_has_programs() {
+    local program
+    for program in "$@"; do
+        _has_program "$program" || return 1
+    done
+}
+
 _has_postgres() {
     local program version
     for program in /usr/lib/postgresql/*/bin/postgres; do
@@ -123,10 +133,13 @@ _servers_installed() {
 }
 
 _install_system_packages() {
-    local packages=() python
+    local packages=() python program
     _has_postgres || packages+=(postgresql)
     _has_program redis-server || packages+=(redis-server)
     _has_program mosquitto || packages+=(mosquitto)
+    for program in "$@"; do
+        _has_program "$program" || packages+=("$program")
+    done
     if ! _venv_works; then
         python=$(_find_python) || exit 2
         _can_make_venv "$python" ||

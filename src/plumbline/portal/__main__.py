@@ -9,11 +9,11 @@ from plumbline.settings import PortalServerSettings, load
 _STOP_S = 5
 
 
-def main() -> None:
-    """Serve until SIGTERM or SIGINT."""
+def serve(factory: str) -> None:
+    """Serve the application that ``module:function`` makes, until SIGTERM or SIGINT."""
     settings = load(PortalServerSettings)
     Granian(
-        "plumbline.portal.app:create_app",
+        factory,
         address=settings.portal_host,
         port=settings.portal_port,
         interface=Interfaces.ASGI,
@@ -29,4 +29,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve("plumbline.portal.app:create_app")
