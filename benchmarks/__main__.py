@@ -11,9 +11,9 @@ from typing import Any
 
 import psutil
 
-from benchmarks import command_latency, idle, reading_path, sensor_codecs
+from benchmarks import command_latency, idle, portal, reading_path, sensor_codecs
 
-_NAMES = ("reading-path", "codecs", "commands", "idle")
+_NAMES = ("reading-path", "codecs", "commands", "idle", "portal")
 
 
 def main() -> None:
@@ -25,6 +25,13 @@ def main() -> None:
         "--obvious-readings", type=int, default=5_000, help="of the slow script (default 5,000)"
     )
     parser.add_argument("--idle-seconds", type=float, default=60.0)
+    parser.add_argument(
+        "--rows", type=int, default=26_000_000, help="readings for the portal (default 26,000,000)"
+    )
+    parser.add_argument("--export-rows", type=int, default=1_000_000, help="of one device")
+    parser.add_argument("--connections", type=int, default=500, help="to the portal (default 500)")
+    parser.add_argument("--seconds", type=int, default=10, help="of each load (default 10)")
+    parser.add_argument("--users", type=int, default=500, help="of the portal (default 500)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     options = parser.parse_args()
     names = options.names or _NAMES
@@ -39,10 +46,10 @@ def main() -> None:
         _print_reading_path(lines)
     if "codecs" in names:
         speeds = sensor_codecs.measure()
-        results["codecs"] = [asdict(speed) for speed in speeds]
+        results["codecs"] = [asdict(one) for one in speeds]
         print("one process, calls/s")
-        for speed in speeds:
-            print(f"{speed.name:40}{speed.rate:>12,.0f}")
+        for one in speeds:
+            print(f"{one.name:40}{one.rate:>12,.0f}")
         print()
     if "commands" in names:
         latency = command_latency.measure()
@@ -57,8 +64,19 @@ def main() -> None:
         results["idle"] = asdict(found)
         print(
             f"idle: {found.cpu_percent:.1f} % of a core, {found.own_mb:.0f} MB own processes, "
-            f"{found.servers_mb:.0f} MB servers; ready {found.start_s:.1f} s after the command"
+            f"{found.servers_mb:.0f} MB servers; ready {found.start_s:.1f} s after the command\n"
         )
+    if "portal" in names:
+        scale = portal.Scale(
+            rows=options.rows,
+            connections=options.connections,
+            seconds=options.seconds,
+            export_rows=options.export_rows,
+            users=options.users,
+        )
+        speed = portal.measure(scale)
+        results["portal"] = asdict(speed)
+        portal.show(speed, scale)
     if options.json:
         options.json.write_text(json.dumps(results, indent=2), "utf-8")
 

@@ -1,11 +1,12 @@
 """`plumbline up` as a user starts it, in a temporary directory, for measuring on it."""
 
+import os
 import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,8 +61,12 @@ class System:
 
 
 @contextmanager
-def running_system() -> Iterator[System]:
-    """Start a system on free ports of loopback, everything durable, and stop it at the end."""
+def running_system(settings: Mapping[str, str] | None = None) -> Iterator[System]:
+    """Start a system on free ports of loopback, everything durable, and stop it at the end.
+
+    Args:
+        settings: Further environment.
+    """
     with tempfile.TemporaryDirectory(prefix="plumbline-bench-") as name:
         base = Path(name)
         base.chmod(0o755)
@@ -71,6 +76,7 @@ def running_system() -> Iterator[System]:
             [sys.executable, "-m", "plumbline", "--data-dir", str(data_dir), "up"],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            env={**os.environ, **(settings or {})},
         )
         try:
             while (endpoints := read_endpoints(data_dir)) is None:

@@ -1,9 +1,10 @@
 # shellcheck shell=bash
 # Sourced by run, test, bench: makes ready what they need and does nothing where it is there.
 #
-#   . scripts/setup.sh        sets $root and $venv, defines set_up
-#   set_up runtime|dev        .venv with the locked packages; PostgreSQL, Redis and Mosquitto;
-#                             for dev a browser, where the system's packages have one
+#   . scripts/setup.sh              sets $root and $venv, defines set_up
+#   set_up runtime|dev [PROGRAM…]   .venv with the locked packages; PostgreSQL, Redis, Mosquitto;
+#                                   for dev a browser, where the system's packages have one;
+#                                   other programs, each of the system package of its name
 #
 # Messages go to standard error, one line a step. Several at once are safe.
 
@@ -18,15 +19,18 @@ die() {
 }
 
 set_up() {
-    if _servers_installed && _packages_installed "$1" && _browser_settled "$1"; then
+    local kind=$1
+    shift
+    if _servers_installed && _has_programs "$@" && _packages_installed "$kind" &&
+        _browser_settled "$kind"; then
         return 0
     fi
     mkdir -p "$root/.cache"
     exec 9>"$root/.cache/set-up.lock"
     flock 9
-    _install_system_packages
-    _browser_settled "$1" || _install_browser
-    _packages_installed "$1" || _install_packages "$1"
+    _install_system_packages "$@"
+    _browser_settled "$kind" || _install_browser
+    _packages_installed "$kind" || _install_packages "$kind"
     exec 9>&-
 }
 
@@ -109,6 +113,13 @@ _has_program() {
     command -v "$1" >/dev/null || [ -x "/usr/sbin/$1" ] || [ -x "/usr/local/sbin/$1" ]
 }
 
+_has_programs() {
+    local program
+    for program in "$@"; do
+        _has_program "$program" || return 1
+    done
+}
+
 _has_postgres() {
     local program version
     for program in /usr/lib/postgresql/*/bin/postgres; do
@@ -125,10 +136,13 @@ _servers_installed() {
 }
 
 _install_system_packages() {
-    local packages=() python
+    local packages=() python program
     _has_postgres || packages+=(postgresql)
     _has_program redis-server || packages+=(redis-server)
     _has_program mosquitto || packages+=(mosquitto)
+    for program in "$@"; do
+        _has_program "$program" || packages+=("$program")
+    done
     if ! _venv_works; then
         python=$(_find_python) || exit 2
         _can_make_venv "$python" ||

@@ -2,14 +2,18 @@
 
 import asyncio
 import json
+import os
 import re
+import signal
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
 import pytest
 import redis
+from starlette.types import Message, Receive, Scope, Send
 
 from e2e.conftest import wait_until
 from plumbline.adapters.postgres.database import Database
@@ -19,7 +23,11 @@ from plumbline.adapters.redis_multiplexed import MultiplexedRedis
 from plumbline.application.sync import Sync
 from plumbline.errors import CacheUnavailable, StoreUnavailable
 from plumbline.local.servers.redis import RedisServer
+from plumbline.portal.app import make_services
+from plumbline.portal.cached_status import CachedStatus
+from plumbline.portal.request_head import HEAD_KEY, HeadReader
 from plumbline.portal.routes import ROUTES
+from plumbline.settings import PortalSettings, load
 from portal_process import Client, PortalProcess
 from portal_world import BASE, add_readings
 
@@ -274,3 +282,93 @@ def test_the_short_way_to_a_status_gives_the_same_answer_as_the_long_one(
         }
     for token in ("", "Bearer ", "Bearer plb_" + "x" * 43, "Basic eDp4"):
         assert portal.client(headers={"Authorization": token}).get(path).status == 401
+
+
+def test_what_is_at_hand_needs_no_redis_for_a_moment(
+    client: Client, database_url: str, redis_url: str
+) -> None:
+    """While Redis hangs, who asked a moment ago is answered as quickly as ever."""
+    sync(database_url, redis_url)
+    path = "/api/v1/devices/tower/status"
+    took_s = []
+    for _ in range(5):
+        before = client.get(path)
+        with redis.Redis.from_url(redis_url) as cache:
+            pid = int(cache.info("server")["process_id"])
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            began_s = time.monotonic()
+            answer = client.get(path)
+            took_s.append(time.monotonic() - began_s)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert answer.status == before.status == 200
+        assert answer.header("etag") == before.header("etag")
+    # Without it, an answer takes at least as long as Redis is waited for.
+    assert min(took_s) < 0.4, took_s
+
+
+def test_who_asks_again_is_answered_by_the_short_way(
+    portal: PortalProcess, database_url: str, redis_url: str
+) -> None:
+    """Once by the long way, and what that has read is at hand for the next."""
+    sync(database_url, redis_url)
+    token = portal.api_token("viewer", "read")
+    given = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
+    services = make_services(load(PortalSettings, given))
+    went_long: list[Scope] = []
+
+    async def long_way(scope: Scope, _receive: Receive, _send: Send) -> None:
+        went_long.append(scope)
+
+    async def ask(
+        headers: dict[str, str], method: str = "GET", query: bytes = b""
+    ) -> list[Message]:
+        sent: list[Message] = []
+
+        async def receive() -> Message:
+            raise AssertionError
+
+        async def send(message: Message) -> None:
+            sent.append(message)
+
+        scope: Scope = {
+            "type": "http",
+            "method": method,
+            "scheme": "http",
+            "path": "/api/v1/devices/tower/status",
+            "query_string": query,
+            "client": ("192.0.2.1", 5),
+            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        }
+        scope[HEAD_KEY] = HeadReader(0, loopback_cookie=False).read(scope)
+        await CachedStatus(long_way, None, services)(scope, receive, send)
+        return sent
+
+    async def scenario() -> None:
+        bearer = {"authorization": f"Bearer {token}"}
+        await services.database.open()
+        try:
+            assert await ask(bearer) == [], "nothing is at hand yet"
+            for _ in range(2):  # from the database into Redis, and from there
+                await services.credentials.api_token(token)
+                await services.statuses.status("tower")
+            start, body = await ask(bearer)
+            assert (start["status"], json.loads(body["body"])["device_id"]) == (200, "tower")
+            went_long.clear()
+            for special in (
+                ask({"authorization": f"Bearer plb_{'x' * 43}"}),
+                ask({}),
+                ask(bearer, "HEAD"),
+                ask(bearer, "POST"),
+                ask(bearer, query=b"x=1"),
+                ask({**bearer, "if-none-match": "*"}),
+                ask({**bearer, "content-length": "1"}),
+            ):
+                assert await special == []
+            assert len(went_long) == 7
+        finally:
+            await services.redis.close()
+            await services.database.close()
+
+    asyncio.run(scenario())

@@ -1,14 +1,23 @@
 """How many requests one address may send."""
 
-from collections.abc import Iterator
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import redis
 
+from plumbline.adapters.redis_multiplexed import MultiplexedRedis
 from plumbline.local.servers.redis import RedisServer
+from plumbline.portal.rate_limit import RateLimit
 from portal_process import PortalProcess
+from portal_world import add_fleet
 
 _LIMIT = 10
+_MANY = 2000
+_ADDRESS = "192.0.2.1"
 
 
 @pytest.fixture
@@ -73,3 +82,93 @@ def test_the_limit_is_the_firewalls_unless_set(
         with PortalProcess(database_url, redis_url, tmp_path / "log", settings) as running:
             answer = running.client().get("/api/openapi.json")
             assert answer.header("ratelimit-policy") == expected
+
+
+def test_a_request_counts_once_whichever_way_it_takes(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    """The short way to a cached status counts what it answers, and leaves all else uncounted."""
+    add_fleet(database_url)
+    settings = {"PORTAL_RATE_LIMIT": str(_MANY)}
+    with PortalProcess(database_url, redis_url, tmp_path / "log", settings) as portal:
+        token = portal.api_token("viewer", "read")
+        client = portal.client(address="127.0.0.7", headers={"Authorization": f"Bearer {token}"})
+        left = []
+        for headers in [{}, {}, {"If-None-Match": '"x"'}, {"Authorization": "Bearer x"}] * 15:
+            answer = client.get("/api/v1/devices/tower/status", headers=headers)
+            assert answer.status == (401 if "Authorization" in headers else 200)
+            assert answer.header("ratelimit-policy") == f'"default";q={_MANY};w=300'
+            left.append(int((answer.header("ratelimit") or "").split(";")[1].removeprefix("r=")))
+    assert left == [_MANY - number for number in range(1, 61)]
+
+
+def test_one_process_lets_exactly_the_limit_through(redis_url: str) -> None:
+    async def scenario() -> None:
+        async with processes(redis_url, 1) as (limit,):
+            assert await admitted([limit], _MANY + 500) == _MANY
+            assert await admitted([limit], 100) == 0
+
+    asyncio.run(scenario())
+
+
+def test_each_further_process_lets_a_twentieth_more_through_at_most(redis_url: str) -> None:
+    async def scenario() -> None:
+        async with processes(redis_url, 3) as several:
+            total = await admitted(several, 3 * _MANY)
+            assert _MANY <= total <= _MANY * (1 + 2 / 20)
+            assert await admitted(several, 300) == 0, "all know it by now"
+
+    asyncio.run(scenario())
+
+
+def test_what_one_process_has_counted_the_others_know_soon(redis_url: str) -> None:
+    async def scenario() -> None:
+        async with processes(redis_url, 2) as (one, other):
+            assert (await other.take(_ADDRESS)).remaining == _MANY - 1
+            for _ in range(200):
+                await one.take(_ADDRESS)
+            left = _MANY
+            async with asyncio.timeout(20):
+                for number in itertools.count(2):
+                    left = (await other.take(_ADDRESS)).remaining
+                    if left <= _MANY - 100 - number:
+                        break
+                    await asyncio.sleep(0.01)
+
+    asyncio.run(scenario())
+
+
+def test_a_window_that_is_over_begins_anew(redis_url: str) -> None:
+    async def scenario() -> None:
+        async with processes(redis_url, 1) as (limit,):
+            await admitted([limit], _MANY + 1)
+            with redis.Redis.from_url(redis_url) as cache:
+                cache.pexpire(f"ratelimit:{_ADDRESS}", 300)
+            assert (await limit.take(_ADDRESS)).exceeded
+            async with asyncio.timeout(20):
+                while True:
+                    await asyncio.sleep(0.01)
+                    if not (await limit.take(_ADDRESS)).exceeded:
+                        break
+            assert (await limit.take(_ADDRESS)).remaining == _MANY - 2
+
+    asyncio.run(scenario())
+
+
+@asynccontextmanager
+async def processes(redis_url: str, number: int) -> AsyncIterator[list[RateLimit]]:
+    """Yield the rate limits of so many processes."""
+    clients = [MultiplexedRedis(redis_url) for _ in range(number)]
+    try:
+        yield [RateLimit(client, _MANY) for client in clients]
+    finally:
+        for client in clients:
+            await client.close()
+        await asyncio.sleep(0)  # for the transports to see it
+
+
+async def admitted(limits: list[RateLimit], requests: int) -> int:
+    """Send so many requests at once, to each process in turn; return how many may pass."""
+    turns = itertools.cycle(limits)
+    taken = await asyncio.gather(*(next(turns).take(_ADDRESS) for _ in range(requests)))
+    return sum(not quota.exceeded for quota in taken)

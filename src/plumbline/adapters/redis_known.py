@@ -36,10 +36,10 @@ class KnownValues:
             self._recent.clear()
         self._recent[key] = value
 
-    def forget(self, key: str) -> None:
-        """Forget what has changed."""
-        self._recent.pop(key, None)
-        self._ageing.pop(key, None)
+    def forget(self, key: str) -> bool:
+        """Forget what has changed; tell whether it was at hand."""
+        recent, ageing = self._recent.pop(key, None), self._ageing.pop(key, None)
+        return not (recent is None and ageing is None)
 
     def clear(self) -> None:
         """Forget everything."""

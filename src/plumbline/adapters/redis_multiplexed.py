@@ -294,23 +294,29 @@ class _Connection(asyncio.Protocol):
             return
         if keys is None:  # all of them
             self.known.clear()
-        else:
-            for key in keys:
-                self.known.forget(key.decode())
+            return
+        changed = [key.decode() for key in keys]
+        again = [key for key in changed if self.known.forget(key)]
+        for key in again:
+            self.renew(key)
+        if again and not self._asking:
+            self._send_gets()  # at once: until the answer comes, nobody finds it at hand
 
     def _age(self) -> None:
         left = self.known.age()
         self._ageing = self._loop.call_later(AGE_EVERY_S, self._age) if left else None
 
     def _send_gets(self) -> None:
+        if not self._gets:
+            return
         gets, self._gets = self._gets, {}
         self._asking = True
         values = self.send(("MGET", *gets), gets.keys())
+        self._flush()
 
         def hand_out(values: asyncio.Future[Any]) -> None:
             self._asking = False
-            if self._gets:
-                self._send_gets()
+            self._send_gets()
             error = values.exception()
             found = None if error else values.result()
             if not isinstance(found, list):
@@ -346,7 +352,7 @@ class _Connection(asyncio.Protocol):
             self._watch = self._loop.call_later(_ANSWER_TIMEOUT_S, self._look)
 
     def _flush(self) -> None:
-        if self._transport is not None and not self.broken:
+        if self._unsent and self._transport is not None and not self.broken:
             self._transport.write(b"".join(self._unsent))
         self._unsent.clear()
 

@@ -14,8 +14,12 @@ from plumbline.settings import PortalServerSettings, PortalSettings, load
 _STOP_S = 5
 
 
-def main() -> int:
-    """Serve until SIGTERM or SIGINT; return 0, or 2 where a setting is missing or wrong."""
+def serve(factory: str) -> int:
+    """Serve the application that ``module:function`` makes, until SIGTERM or SIGINT.
+
+    Returns:
+        0, or 2 where a setting is missing or wrong.
+    """
     try:
         settings = load(PortalServerSettings)
         _check_settings_of_workers()
@@ -23,7 +27,7 @@ def main() -> int:
         sys.stderr.write(f"plumbline.portal: {error}\n")
         return 2
     Granian(
-        "plumbline.portal.app:create_app",
+        factory,
         address=settings.portal_host,
         port=settings.portal_port,
         interface=Interfaces.ASGI,
@@ -46,4 +50,4 @@ def _check_settings_of_workers() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(serve("plumbline.portal.app:create_app"))

@@ -47,7 +47,7 @@ class Portal:
 
     def __init__(self, settings: PortalSettings) -> None:
         self._settings = settings
-        self._services = _services(settings)
+        self._services = make_services(settings)
         limit = settings.portal_rate_limit
         rate_limit = RateLimit(self._services.redis, limit) if limit else None
         self._heads = HeadReader(settings.portal_trusted_proxies, settings.portal_loopback_cookie)
@@ -108,7 +108,8 @@ def create_app() -> Portal:
     return Portal(load(PortalSettings))
 
 
-def _services(settings: PortalSettings) -> Services:
+def make_services(settings: PortalSettings) -> Services:
+    """Make what the handlers work with; the database is to be opened."""
     url = settings.database_url.reveal()
     database = AsyncDatabase(url)
     redis = MultiplexedRedis(settings.redis_url.reveal())

@@ -59,8 +59,9 @@ class CachedStatus:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or let the others answer."""
         answer = None
-        if scope["method"] == "GET" and not scope["query_string"]:
-            device_id = _device_of(scope["path"])
+        path: str = scope["path"]
+        if len(path) <= _LONGEST_PATH and scope["method"] == "GET" and not scope["query_string"]:
+            device_id = _device_of(path)
             if device_id is not None:
                 answer = self._answer(scope, device_id)
         if answer is None:
@@ -85,7 +86,7 @@ class CachedStatus:
         if self._rate_limit is not None:
             # Last of all: what is counted here is answered here.
             quota = self._rate_limit.take_known(head.subject)
-            if quota is None or quota.exceeded:
+            if quota is None:
                 return None
             headers += quota.headers()
         scope[PRINCIPAL_KEY], scope[ROUTE_KEY] = principal, self._route
@@ -99,7 +100,7 @@ class CachedStatus:
 @lru_cache(4096)
 def _device_of(path: str) -> str | None:
     """Return whose status the path names; None where it names something else."""
-    if not (path.startswith(_PREFIX) and path.endswith(_SUFFIX) and len(path) <= _LONGEST_PATH):
+    if not (path.startswith(_PREFIX) and path.endswith(_SUFFIX)):
         return None
     device_id = path[len(_PREFIX) : -len(_SUFFIX)]
     return device_id if is_device_id(device_id) else None

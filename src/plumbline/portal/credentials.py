@@ -31,6 +31,7 @@ _SQL = load("sign_in.sql")
 # Who asks often has the same copy for seconds: it is not taken apart each time.
 _READ_BEFORE = 4096
 _RANDOM = "[A-Za-z0-9_-]{43}"
+_LONGEST_TOKEN = len(API_TOKEN_PREFIX) + 43
 _REVOKED = REVOKED.encode()
 
 # A copy is written only where nobody has revoked the original meanwhile.
@@ -84,7 +85,7 @@ class CredentialStore:
     def __init__(self, database: AsyncDatabase, redis: MultiplexedRedis) -> None:
         self._database = database
         self._redis = redis
-        self._rechecking: set[bytes] = set()
+        self._rechecking: set[str] = set()
 
     async def session(self, token: str) -> Principal | None:
         """Return who holds the live session; a session is kept alive by this."""
@@ -122,25 +123,28 @@ class CredentialStore:
         copy = _readable(cached)
         if copy is None:
             copy = await self._looked_up(sort, digest, None)
-        elif abs(now_s - copy.checked_at_s) >= RECHECK_S and digest not in self._rechecking:
+        elif abs(now_s - copy.checked_at_s) >= RECHECK_S and key not in self._rechecking:
             # One request looks, not all that come meanwhile.
-            self._rechecking.add(digest)
+            self._rechecking.add(key)
             try:
                 copy = await self._looked_up(sort, digest, copy)
             finally:
-                self._rechecking.discard(digest)
+                self._rechecking.discard(key)
         if copy is None or copy.expires_at_s <= now_s:
             return None
         return _principal(copy, sort)
 
     def _known(self, sort: _Sort, token: str) -> Principal | None:
-        # A session's must be read by `session`, which lets it live on.
-        key = _key(sort, token)
-        copy = _readable(self._redis.known(key, renew=sort is not _SESSION))
-        now_s = time.time()
-        if copy is None or abs(now_s - copy.checked_at_s) >= RECHECK_S:
+        if len(token) > _LONGEST_TOKEN:
             return None
-        return _principal(copy, sort) if copy.expires_at_s > now_s else None
+        key, now_s = _key(sort, token), time.time()
+        # A session's is read again by `session` alone, which lets it live on.
+        copy = _readable(self._redis.known(key, renew=sort is not _SESSION))
+        if copy is None or copy.expires_at_s <= now_s:
+            return None
+        if abs(now_s - copy.checked_at_s) >= RECHECK_S and key not in self._rechecking:
+            return None
+        return _principal(copy, sort)
 
     async def _looked_up(self, sort: _Sort, digest: bytes, copy: _Copy | None) -> _Copy | None:
         key, now_s = sort.key(digest), time.time()

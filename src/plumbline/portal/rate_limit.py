@@ -79,7 +79,7 @@ class _Window(msgspec.Struct):
     telling: int = 0
     untold: int = 0
     tell_at_s: float = 0.0
-    teller: asyncio.Task[None] | None = None
+    teller: asyncio.Task[int] | None = None
 
 
 class RateLimit:
@@ -111,8 +111,8 @@ class RateLimit:
             self._windows.pop(next(iter(self._windows)))  # asked for least recently
         self._windows[subject] = window
         window.untold += 1
-        await self._tell(subject, window)
-        return self._quota(window, time.monotonic())
+        number = await self._tell(subject, window)
+        return self._quota(window, number, time.monotonic())
 
     def take_known(self, subject: str) -> Quota | None:
         """Count one request by what this process knows; None, uncounted, where it has to ask."""
@@ -124,15 +124,16 @@ class RateLimit:
         window.untold += 1
         if window.tell_at_s <= now_s:
             window.teller = asyncio.create_task(self._tell(subject, window))
-        return self._quota(window, now_s)
+        return self._quota(window, window.told + window.telling + window.untold, now_s)
 
-    def _tell(self, subject: str, window: _Window) -> Coroutine[Any, Any, None]:
+    def _tell(self, subject: str, window: _Window) -> Coroutine[Any, Any, int]:
+        """Begin to tell the others; what is returned gives the number of the last one told."""
         number, window.untold = window.untold, 0
         window.telling += number
         window.tell_at_s = time.monotonic() + _TELL_EVERY_S
         return self._ask(subject, window, number)
 
-    async def _ask(self, subject: str, window: _Window, number: int) -> None:
+    async def _ask(self, subject: str, window: _Window, number: int) -> int:
         try:
             window.told, left_ms = await self._redis.execute(
                 "EVAL", _COUNT, 1, f"ratelimit:{subject}", WINDOW_S * 1000, number
@@ -143,11 +144,11 @@ class RateLimit:
         finally:
             window.telling -= number
         window.share = (self._limit - window.told) // _SHARE
+        return window.told
 
-    def _quota(self, window: _Window, now_s: float) -> Quota:
-        remaining = self._limit - window.told - window.telling - window.untold
+    def _quota(self, window: _Window, number: int, now_s: float) -> Quota:
         left_s = math.ceil(window.ends_s - now_s)
-        return Quota(self._limit, max(-1, remaining), max(1, left_s))
+        return Quota(self._limit, max(-1, self._limit - number), max(1, left_s))
 
 
 @lru_cache(1)

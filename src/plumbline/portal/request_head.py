@@ -12,6 +12,7 @@ HEAD_KEY = "plumbline.head"
 """Where the application puts the head, before all else."""
 
 _UNKNOWN_ADDRESS = "unknown"
+_LONGEST_HOST = 255
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +93,12 @@ class HeadReader:
         headers: dict[bytes, bytes] = dict(reversed(scope["headers"]))
         host = headers.get(b"host", b"").decode("latin-1")
         scheme = self._scheme(scope, headers)
-        plain = self.loopback_cookie and scheme == "http" and _is_loopback(host)
+        plain = (
+            self.loopback_cookie
+            and scheme == "http"
+            and len(host) <= _LONGEST_HOST
+            and _is_loopback(host)
+        )
         return RequestHead(
             method=scope["method"],
             host=host,
