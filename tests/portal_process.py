@@ -12,7 +12,7 @@ from http.client import HTTPConnection
 from http.cookies import SimpleCookie
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 from plumbline.adapters.argon2 import Argon2Hasher
 from plumbline.adapters.clock import SystemClock
@@ -230,3 +230,10 @@ class Client:
                         self.cookies.pop(morsel.key, None)
                     else:
                         self.cookies[morsel.key] = morsel.value
+
+
+def get_json(client: Client, path: str, **query: object) -> Any:  # noqa: ANN401 - any JSON
+    """Return the body of a good answer."""
+    answer = client.get(f"{path}?{urlencode(query)}")
+    assert answer.status == 200, answer
+    return answer.json()

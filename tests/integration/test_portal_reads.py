@@ -5,7 +5,7 @@ import io
 import json
 import subprocess
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -13,16 +13,14 @@ import psycopg
 import pytest
 
 from plumbline.domain.reading import format_time
-from portal_process import Client, PortalProcess
+from portal_process import Client, PortalProcess, get_json
 from portal_world import (
     BASE,
     add_device,
     add_readings,
     add_refusal,
     angle_deg,
-    reading_times,
 )
-from series_oracle import plain_series
 
 _ME = "/api/v1/devices"
 
@@ -54,12 +52,6 @@ def read_parquet(data: bytes) -> Any:  # noqa: ANN401 - any JSON
     return json.loads(done.stdout)
 
 
-def get(client: Client, path: str, **query: object) -> Any:  # noqa: ANN401 - any JSON
-    answer = client.get(f"{path}?{urlencode(query)}")
-    assert answer.status == 200, answer
-    return answer.json()
-
-
 def pages(client: Client, path: str, **query: object) -> list[list[dict[str, Any]]]:
     """Follow the cursors; the Link header must say the same."""
     found = []
@@ -76,21 +68,21 @@ def pages(client: Client, path: str, **query: object) -> list[list[dict[str, Any
 
 
 def test_the_fleet_is_listed_searched_and_filtered(client: Client) -> None:
-    devices = get(client, _ME)["items"]
+    devices = get_json(client, _ME)["items"]
     assert [one["device_id"] for one in devices] == ["-wall", "bridge", "tower"]
     wall, bridge, tower = devices
     assert (wall["registered"], bridge["current_status"]) == (False, None)
     assert tower["name"] == "North tower"
     assert tower["tilt_angle"] == angle_deg(199)
-    assert [one["device_id"] for one in get(client, _ME, search="NORTH")["items"]] == ["tower"]
-    assert [one["device_id"] for one in get(client, _ME, search="%")["items"]] == []
-    assert len(get(client, _ME, status="normal")["items"]) == 2
+    assert [one["device_id"] for one in get_json(client, _ME, search="NORTH")["items"]] == ["tower"]
+    assert [one["device_id"] for one in get_json(client, _ME, search="%")["items"]] == []
+    assert len(get_json(client, _ME, status="normal")["items"]) == 2
     assert [len(page) for page in pages(client, _ME, limit=2)] == [2, 1]
 
 
 def test_one_device_and_its_status(client: Client) -> None:
-    assert get(client, f"{_ME}/tower")["created_at"] is not None
-    status = get(client, f"{_ME}/tower/status")
+    assert get_json(client, f"{_ME}/tower")["created_at"] is not None
+    status = get_json(client, f"{_ME}/tower/status")
     assert status["last_seen"] == format_time(BASE + timedelta(minutes=199))
     assert 0 <= status["age_s"] < 60
     for path in ("nobody", "nobody/status", "bridge/status", "a%2Fb", "%00", "a" * 51):
@@ -103,13 +95,13 @@ def test_readings_come_page_by_page_in_both_orders(client: Client) -> None:
     assert [one["tilt_angle"] for one in ascending] == [angle_deg(i) for i in range(200)]
     descending = [one for page in pages(client, path, limit=33, order="desc") for one in page]
     assert descending == ascending[::-1]
-    some = get(client, path, **{"from": "2026-01-05T01:00:00+01:00", "to": "2026-01-05T00:03:00Z"})[
-        "items"
-    ]
+    some = get_json(
+        client, path, **{"from": "2026-01-05T01:00:00+01:00", "to": "2026-01-05T00:03:00Z"}
+    )["items"]
     assert [one["timestamp"] for one in some] == [
         f"2026-01-05T00:0{minute}:00Z" for minute in range(3)
     ]
-    assert get(client, f"{_ME}/bridge/readings")["items"] == []
+    assert get_json(client, f"{_ME}/bridge/readings")["items"] == []
 
 
 @pytest.mark.parametrize("order", ["asc", "desc"])
@@ -118,13 +110,13 @@ def test_pages_stay_right_while_readings_arrive(
 ) -> None:
     """What was there is seen once, in order, whatever arrives before, between and behind."""
     path = f"{_ME}/tower/readings"
-    before = {one["timestamp"] for one in get(client, path)["items"]}
+    before = {one["timestamp"] for one in get_json(client, path)["items"]}
     seen: list[str] = []
     cursor = None
     arrivals = 0
     while True:
         query = {"limit": 17, "order": order} | ({"cursor": cursor} if cursor else {})
-        body = get(client, path, **query)
+        body = get_json(client, path, **query)
         seen += [one["timestamp"] for one in body["items"]]
         add_readings(
             database_url,
@@ -164,7 +156,7 @@ def test_pages_of_any_size_make_the_same_list(
         add_refusal(database_url, "tower")
     plain, _, query = path.partition("?")
     order = dict(parse_qsl(query))
-    whole = get(client, plain, limit=1000, **order)["items"]
+    whole = get_json(client, plain, limit=1000, **order)["items"]
     assert len(whole) >= 3
     for limit in (1, 2, 3, len(whole) - 1, len(whole), len(whole) + 1):
         found = pages(client, plain, limit=limit, **order)
@@ -186,11 +178,11 @@ def test_commands_and_refusals_that_arrive_move_no_page(
     for _ in range(4):
         arrive()
     for path, key in ((f"{_ME}/tower/commands", "command_id"), ("/api/v1/quarantine", "id")):
-        whole = [one[key] for one in get(client, path)["items"]]
+        whole = [one[key] for one in get_json(client, path)["items"]]
         seen: list[Any] = []
         cursor: dict[str, str] = {}
         while True:
-            body = get(client, path, limit=2, **cursor)
+            body = get_json(client, path, limit=2, **cursor)
             seen += [one[key] for one in body["items"]]
             if body["next_cursor"] is None:
                 break
@@ -200,84 +192,12 @@ def test_commands_and_refusals_that_arrive_move_no_page(
 
 
 def test_device_pages_stay_right_while_devices_arrive(client: Client, database_url: str) -> None:
-    first = get(client, _ME, limit=2)
+    first = get_json(client, _ME, limit=2)
     add_device(database_url, "aaa")
     add_device(database_url, "steeple")
-    rest = get(client, _ME, limit=9, cursor=first["next_cursor"])
+    rest = get_json(client, _ME, limit=9, cursor=first["next_cursor"])
     assert [one["device_id"] for one in first["items"]] == ["-wall", "bridge"]
     assert [one["device_id"] for one in rest["items"]] == ["steeple", "tower"]
-
-
-@pytest.mark.parametrize(
-    ("hours", "points"), [(1, 2000), (1, 10), (24, 7), (24, 1), (2160, 2000), (2160, 13)]
-)
-def test_a_series_equals_the_obvious_computation(
-    client: Client, database_url: str, hours: int, points: int
-) -> None:
-    """With an outage of two hours and one of ten days."""
-    first = datetime(2026, 2, 1, 3, 0, 0, 123456, tzinfo=UTC)
-    times = [
-        *reading_times(first, 300, 29.9),
-        *reading_times(first + timedelta(hours=4), 300, 61.3),
-        *reading_times(first + timedelta(days=14), 400, 7200.7),
-    ]
-    add_readings(database_url, "mast", times)
-    last = first + timedelta(hours=hours)
-    body = get(
-        client,
-        f"{_ME}/mast/series",
-        **{"from": format_time(first), "to": format_time(last), "points": points},
-    )
-    readings = [(moment, angle_deg(index)) for index, moment in enumerate(times)]
-    expected = plain_series(readings, first, last, points)
-    assert {name: body[name] for name in expected} == expected
-    assert len(body["t"]) <= 2000
-    inside = [angle for moment, angle in readings if first <= moment < last]
-    assert min(v for v in body["min"] if v is not None) == min(inside)
-    assert max(v for v in body["max"] if v is not None) == max(inside)
-    assert sum(body["count"]) == len(inside)
-
-
-def test_a_gap_stays_a_gap_in_a_series(client: Client, database_url: str) -> None:
-    add_readings(
-        database_url,
-        "mast",
-        [*reading_times(BASE, 60, 60), *reading_times(BASE + timedelta(hours=3), 60, 60)],
-    )
-    for points in (8, 24, 480):
-        body = get(
-            client,
-            f"{_ME}/mast/series",
-            **{"from": "2026-01-05T00:00:00Z", "to": "2026-01-05T04:00:00Z", "points": points},
-        )
-        assert body["mean"].count(None) == 1, points
-        assert body["count"][body["mean"].index(None)] == 0
-
-
-def test_the_edges_of_a_series(client: Client, database_url: str) -> None:
-    add_readings(database_url, "mast", [BASE])
-    at = format_time(BASE)
-    later = format_time(BASE + timedelta(microseconds=1))
-    path = f"{_ME}/mast/series"
-    alone = {"t": [at], "min": [0.0], "max": [0.0], "mean": [0.0], "count": [1]}
-    nothing: dict[str, list[Any]] = {name: [] for name in alone}
-    for query, expected in (
-        ({"from": at, "to": later, "points": 2000}, alone),
-        ({"from": at, "to": at}, nothing),  # the end is not part of the range
-        ({"from": later, "to": "2026-04-05T00:00:00Z", "points": 1}, nothing),
-        ({"from": "2099-01-01T00:00:00Z", "to": "2099-03-01T00:00:00Z"}, nothing),
-        ({"from": "2099-01-01T00:00:00+14:00", "to": "2100-01-01T00:00:00-12:00"}, nothing),
-        ({}, nothing),  # the last 24 hours
-    ):
-        body = get(client, path, **query)
-        assert {name: body[name] for name in alone} == expected, query
-    whole = get(client, path, **{"from": "0001-01-01T00:00:00Z", "to": "9999-12-31T23:59:59Z"})
-    assert (whole["count"], whole["min"]) == ([1], [0.0])
-    for points in (0, -1, 2001):
-        assert client.get(f"{path}?points={points}").status == 422
-    assert client.get(f"{path}?from={later}&to={at}").status == 422
-    assert client.get(f"{path}?from=2099-01-01T00:00:00Z").status == 422, "later than now"
-    assert client.get(f"{_ME}/nobody/series").status == 404
 
 
 def test_csv_holds_every_reading_and_nothing_a_spreadsheet_would_execute(client: Client) -> None:
@@ -319,13 +239,13 @@ def test_an_export_of_nothing_is_a_whole_file(client: Client) -> None:
 
 
 def test_quarantine_and_ledger(client: Client) -> None:
-    entries = get(client, "/api/v1/quarantine")["items"]
+    entries = get_json(client, "/api/v1/quarantine")["items"]
     assert [one["reason"] for one in entries] == ["unknown_topic", "invalid_json"]
     assert [one["device_id"] for one in entries] == [None, "tower"]
-    assert len(get(client, "/api/v1/quarantine", device_id="tower")["items"]) == 1
+    assert len(get_json(client, "/api/v1/quarantine", device_id="tower")["items"]) == 1
     assert [len(page) for page in pages(client, "/api/v1/quarantine", limit=1)] == [1, 1]
-    assert get(client, "/api/v1/ledger")["balanced"] is True
-    stats = get(client, "/api/v1/stats")
+    assert get_json(client, "/api/v1/ledger")["balanced"] is True
+    stats = get_json(client, "/api/v1/stats")
     assert (stats["devices"], stats["by_status"]) == (2, {"normal": 2})
     assert stats["stalest_device_id"] in {"tower", "-wall"}
 

@@ -2,86 +2,24 @@
 
 from plumbline.portal import account_of_messages, commands, devices, exports, readings
 from plumbline.portal.problems import Kind
-from plumbline.portal.query import Cursors
-from plumbline.portal.route import Operation, Parameter, Route, Schema, Success
-from plumbline.portal.schemas import DEVICE_ID, page, ref
+from plumbline.portal.route import Operation, Parameter, Route, Success
+from plumbline.portal.schemas import ref
+from plumbline.portal.shared_parts import (
+    COMMAND,
+    DEVICE,
+    FROM,
+    MATCH,
+    OF_DEVICE,
+    TO,
+    ZONE,
+    cursor,
+    found,
+    in_query,
+    limit,
+    paged,
+)
 
 _API = "/api/v1"
-_TIME = "2026-01-31T12:00:00Z"
-_TAG = "The value's tag, for `If-None-Match`; weak"
-_NEXT = {"Link": 'The next page: `<…>; rel="next"`; absent on the last'}
-
-
-def _query(name: str, description: str, schema: Schema) -> Parameter:
-    return Parameter(name, "query", description, schema)
-
-
-def _limit(default: int, maximum: int) -> Parameter:
-    schema = {"type": "integer", "minimum": 1, "maximum": maximum, "default": default}
-    return _query("limit", "At most so many", schema)
-
-
-_DEVICE = Parameter("device_id", "path", "Id of the device", DEVICE_ID, required=True)
-_COMMAND = Parameter(
-    "command_id",
-    "path",
-    "Id of the command",
-    {"type": "string", "format": "uuid", "examples": ["0f8fad5b-d9cb-469f-a165-70867728950e"]},
-    required=True,
-)
-
-
-def _cursor(cursors: Cursors) -> Parameter:
-    description = "`next_cursor` of the page before, with the same other parameters; opaque"
-    schema = {
-        "type": "string",
-        "pattern": cursors.pattern,
-        "examples": [cursors.make(cursors.example)],
-    }
-    return _query("cursor", description, schema)
-
-
-_MATCH = Parameter(
-    "If-None-Match",
-    "header",
-    "Tags that the caller has; the same value is then not sent again",
-    {"type": "string", "examples": ['W/"3b0c5ff0e7f9a3c1d2b4a6e8"']},
-)
-_FROM = _query(
-    "from",
-    "Readings of this time or later",
-    {"type": "string", "format": "date-time", "examples": [_TIME]},
-)
-_TO = _query(
-    "to",
-    "Readings before this time",
-    {"type": "string", "format": "date-time", "examples": [_TIME]},
-)
-_ZONE = _query(
-    "tz",
-    "IANA time zone in which times are written, with their offset; `UTC` or Area/City",
-    {
-        "type": "string",
-        "maxLength": exports.MAX_ZONE,
-        "default": "UTC",
-        "examples": ["Europe/Berlin"],
-    },
-)
-_OF_DEVICE = _query("device_id", "Only of this device", DEVICE_ID)
-
-_UNCHANGED = Success(304, "The caller has it already", media_type=None, headers={"ETag": _TAG})
-
-
-def _found(schema: str, description: str, **headers: str) -> tuple[Success, Success]:
-    good = Success(200, description, ref(schema), headers={"ETag": _TAG, **headers})
-    return good, _UNCHANGED
-
-
-def _paged(schema: str, description: str) -> tuple[Success, Success]:
-    good = Success(200, description, page(schema), headers={"ETag": _TAG, **_NEXT})
-    return good, _UNCHANGED
-
-
 _CACHED = (
     " From the cache, which the sync fills; else from the database. `age_s` and `Age` say how long"
     " ago it was read there."
@@ -124,14 +62,14 @@ DATA_ROUTES = (
             summary="The fleet",
             description="Devices that are registered or have reported, by id, with their newest"
             " status.",
-            success=_paged("Device", "One page of devices"),
+            success=paged("Device", "One page of devices"),
             parameters=(
-                _query(
+                in_query(
                     "status",
                     "Only devices whose present status this is",
                     {"type": "string", "enum": devices.STATUSES},
                 ),
-                _query(
+                in_query(
                     "search",
                     "Only devices whose id or name holds this text, in any case",
                     {
@@ -141,9 +79,9 @@ DATA_ROUTES = (
                         "examples": ["tower"],
                     },
                 ),
-                _limit(devices.DEFAULT_LIMIT, devices.MAX_LIMIT),
-                _cursor(devices.CURSORS),
-                _MATCH,
+                limit(devices.DEFAULT_LIMIT, devices.MAX_LIMIT),
+                cursor(devices.CURSORS),
+                MATCH,
             ),
             problems=(Kind.INVALID,),
         ),
@@ -158,8 +96,8 @@ DATA_ROUTES = (
             tag="devices",
             summary="One device",
             description="Its entry in the registry, and its newest status.",
-            success=_found("DeviceDetail", "The device"),
-            parameters=(_DEVICE, _MATCH),
+            success=found("DeviceDetail", "The device"),
+            parameters=(DEVICE, MATCH),
             problems=(Kind.INVALID, Kind.NOT_FOUND),
         ),
     ),
@@ -173,8 +111,8 @@ DATA_ROUTES = (
             tag="devices",
             summary="A device's status",
             description="What its newest reading said." + _CACHED,
-            success=_found("DeviceStatus", "The status", Age="Whole seconds since `synced_at`"),
-            parameters=(_DEVICE, _MATCH),
+            success=found("DeviceStatus", "The status", Age="Whole seconds since `synced_at`"),
+            parameters=(DEVICE, MATCH),
             problems=(Kind.INVALID, Kind.NOT_FOUND),
         ),
     ),
@@ -189,19 +127,19 @@ DATA_ROUTES = (
             summary="Readings as they are",
             description="By their time. Readings that arrive while somebody reads page by page come"
             " in their place if that is still ahead, and move nothing.",
-            success=_paged("Reading", "One page of readings"),
+            success=paged("Reading", "One page of readings"),
             parameters=(
-                _DEVICE,
-                _FROM,
-                _TO,
-                _query(
+                DEVICE,
+                FROM,
+                TO,
+                in_query(
                     "order",
                     "Oldest first, or newest first",
                     {"type": "string", "enum": list(readings.ORDERS), "default": "asc"},
                 ),
-                _limit(readings.DEFAULT_LIMIT, readings.MAX_LIMIT),
-                _cursor(readings.CURSORS),
-                _MATCH,
+                limit(readings.DEFAULT_LIMIT, readings.MAX_LIMIT),
+                cursor(readings.CURSORS),
+                MATCH,
             ),
             problems=(Kind.INVALID, Kind.NOT_FOUND),
         ),
@@ -218,12 +156,12 @@ DATA_ROUTES = (
             description="The range is cut into `points` buckets of equal width; each keeps the"
             " least, the greatest and the mean `tilt_angle` (degrees) and how many readings it"
             " holds. A gap stays a gap. Without `to` until now; without `from` 24 hours.",
-            success=_found("Series", "Columns"),
+            success=found("Series", "Columns"),
             parameters=(
-                _DEVICE,
-                _FROM,
-                _TO,
-                _query(
+                DEVICE,
+                FROM,
+                TO,
+                in_query(
                     "points",
                     "How many buckets",
                     {
@@ -233,7 +171,7 @@ DATA_ROUTES = (
                         "default": readings.DEFAULT_POINTS,
                     },
                 ),
-                _MATCH,
+                MATCH,
             ),
             problems=(Kind.INVALID, Kind.NOT_FOUND),
         ),
@@ -258,7 +196,7 @@ DATA_ROUTES = (
                         headers={"Content-Disposition": "A name for the file"},
                     ),
                 ),
-                parameters=(_DEVICE, _FROM, _TO, _ZONE),
+                parameters=(DEVICE, FROM, TO, ZONE),
                 problems=(Kind.INVALID, Kind.NOT_FOUND),
             ),
         )
@@ -289,13 +227,15 @@ DATA_ROUTES = (
             tag="commands",
             summary="A device's commands",
             description="Newest first.",
-            success=_paged("Command", "One page of commands"),
+            success=paged("Command", "One page of commands"),
             parameters=(
-                _DEVICE,
-                _query("state", "Only in this state", {"type": "string", "enum": commands.STATES}),
-                _limit(commands.DEFAULT_LIMIT, commands.MAX_LIMIT),
-                _cursor(commands.CURSORS),
-                _MATCH,
+                DEVICE,
+                in_query(
+                    "state", "Only in this state", {"type": "string", "enum": commands.STATES}
+                ),
+                limit(commands.DEFAULT_LIMIT, commands.MAX_LIMIT),
+                cursor(commands.CURSORS),
+                MATCH,
             ),
             problems=(Kind.INVALID, Kind.NOT_FOUND),
         ),
@@ -323,7 +263,7 @@ DATA_ROUTES = (
                 ),
             ),
             parameters=(
-                _DEVICE,
+                DEVICE,
                 Parameter(
                     "Idempotency-Key",
                     "header",
@@ -352,8 +292,8 @@ DATA_ROUTES = (
             tag="commands",
             summary="One command",
             description="What became of it, and when.",
-            success=_found("Command", "The command"),
-            parameters=(_COMMAND, _MATCH),
+            success=found("Command", "The command"),
+            parameters=(COMMAND, MATCH),
             problems=(Kind.INVALID, Kind.NOT_FOUND),
         ),
     ),
@@ -369,7 +309,7 @@ DATA_ROUTES = (
             summary="Take a command back",
             description="While it is `queued` and nobody can have it; 409 where it is too late.",
             success=(Success(200, "Taken back", ref("Command")),),
-            parameters=(_COMMAND,),
+            parameters=(COMMAND,),
             problems=(Kind.INVALID, Kind.NOT_FOUND, Kind.CONFLICT),
         ),
     ),
@@ -383,8 +323,8 @@ DATA_ROUTES = (
             tag="devices",
             summary="The fleet in numbers",
             description="Counts over all devices that have reported." + _CACHED,
-            success=_found("FleetStatistics", "The numbers", Age="Whole seconds since `synced_at`"),
-            parameters=(_MATCH,),
+            success=found("FleetStatistics", "The numbers", Age="Whole seconds since `synced_at`"),
+            parameters=(MATCH,),
             problems=(Kind.INVALID,),
         ),
     ),
@@ -398,17 +338,17 @@ DATA_ROUTES = (
             tag="account",
             summary="What was refused",
             description="Newest first, without the messages' bytes (`plumbline quarantine show`).",
-            success=_paged("QuarantineEntry", "One page of refused messages"),
+            success=paged("QuarantineEntry", "One page of refused messages"),
             parameters=(
-                _OF_DEVICE,
-                _query(
+                OF_DEVICE,
+                in_query(
                     "reason",
                     "Only with this reason",
                     {"type": "string", "enum": account_of_messages.REASONS},
                 ),
-                _limit(account_of_messages.DEFAULT_LIMIT, account_of_messages.MAX_LIMIT),
-                _cursor(account_of_messages.CURSORS),
-                _MATCH,
+                limit(account_of_messages.DEFAULT_LIMIT, account_of_messages.MAX_LIMIT),
+                cursor(account_of_messages.CURSORS),
+                MATCH,
             ),
             problems=(Kind.INVALID,),
         ),
@@ -424,8 +364,8 @@ DATA_ROUTES = (
             summary="The account of every delivery",
             description="Every message that the broker handed over, and what became of it: the sums"
             " agree, or `mismatches` says where they do not.",
-            success=_found("Ledger", "The account"),
-            parameters=(_OF_DEVICE, _MATCH),
+            success=found("Ledger", "The account"),
+            parameters=(OF_DEVICE, MATCH),
             problems=(Kind.INVALID,),
         ),
     ),
