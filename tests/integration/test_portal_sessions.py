@@ -117,6 +117,16 @@ def test_the_session_lies_in_redis_under_the_hash_of_its_token(portal: PortalPro
         assert int(str(copies.ttl(key))) > SESSION_IDLE_S - 60  # sliding
 
 
+def test_signing_in_again_ends_the_session_that_the_browser_had(portal: PortalProcess) -> None:
+    client = portal.signed_in("viewer", "anna")
+    before = portal.client(cookies=dict(client.cookies))
+    assert client.sign_in("anna").status == 200
+    assert before.get(_ME).status == 401
+    with cache(portal) as copies:
+        copies.flushall()
+    assert [one.get(_ME).status for one in (before, client)] == [401, 200], "in the database, too"
+
+
 def test_a_session_ends_when_it_was_not_used(portal: PortalProcess) -> None:
     client = portal.signed_in("viewer", "anna")
     assert client.get(_ME).status == 200
