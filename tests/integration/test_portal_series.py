@@ -76,7 +76,8 @@ def test_the_edges_of_a_series(client: Client, database_url: str) -> None:
     ):
         body = get_json(client, path, **query)
         assert {name: body[name] for name in alone} == expected, query
-    whole = get_json(client, path, **{"from": "0001-01-01T00:00:00Z", "to": "9999-12-31T23:59:59Z"})
+    for_ever = {"from": "0001-01-01T00:00:00Z", "to": "9999-12-31T23:59:59Z"}
+    whole = get_json(client, path, **for_ever)
     assert (whole["count"], whole["min"]) == ([1], [0.0])
     for points in (0, -1, 2001):
         assert client.get(f"{path}?points={points}").status == 422

@@ -2,16 +2,19 @@
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psycopg
 import pytest
 import redis
 
-from plumbline.adapters.redis_entries import RECHECK_S, SESSION_IDLE_S, session_key
+from plumbline.adapters.redis_credentials import RedisCredentialCache
+from plumbline.adapters.redis_entries import RECHECK_S, REVOKED, SESSION_IDLE_S, session_key
 from plumbline.domain.account import Role
 from plumbline.local.servers.redis import RedisServer
 from plumbline.portal.credentials import token_hash
+from plumbline.ports import Revoked
 from portal_process import PASSWORD, Client, PortalProcess, open_accounts
 
 _ME = "/api/v1/session"
@@ -59,7 +62,11 @@ def test_sign_in_who_am_i_sign_out(portal: PortalProcess) -> None:
     assert me.json()["csrf_token"] == client.csrf_token
     assert me.header("cache-control") == "no-store"
     kept = dict(client.cookies)
+    key = session_key(token_hash(session_token(client)))
     assert client.sign_out().status == 204
+    with cache(portal) as copies:
+        assert copies.get(key) == REVOKED, "no request under way may write the copy again"
+        assert int(str(copies.ttl(key))) > 60
     assert client.get(_ME).status == 401
     client.cookies = kept
     assert client.get(_ME).status == 401  # ended on the server, not only in the browser
@@ -103,6 +110,16 @@ def test_the_session_lies_in_redis_under_the_hash_of_its_token(portal: PortalPro
         copies.expire(key, 100)
         assert client.get(_ME).status == 200
         assert int(str(copies.ttl(key))) > SESSION_IDLE_S - 60  # sliding
+
+
+def test_signing_in_again_ends_the_session_that_the_browser_had(portal: PortalProcess) -> None:
+    client = portal.signed_in("viewer", "anna")
+    before = portal.client(cookies=dict(client.cookies))
+    assert client.sign_in("anna").status == 200
+    assert before.get(_ME).status == 401
+    with cache(portal) as copies:
+        copies.flushall()
+    assert [one.get(_ME).status for one in (before, client)] == [401, 200], "in the database, too"
 
 
 def test_a_session_ends_when_it_was_not_used(portal: PortalProcess) -> None:
@@ -235,6 +252,27 @@ def test_an_api_token_lives_until_it_expires_or_is_revoked(portal: PortalProcess
     refused = portal.client(headers={"Authorization": f"Bearer {expired}"}).get(_ME)
     assert refused.status == 401
     assert 'error="invalid_token"' in (refused.header("www-authenticate") or "")
+
+
+def test_a_request_under_way_does_not_write_back_what_was_revoked(portal: PortalProcess) -> None:
+    """It has read the row of the session, which is then ended, and has still to write the copy."""
+    client = portal.signed_in("viewer", "anna")
+    digest = token_hash(session_token(client))
+    with psycopg.connect(portal.database_url) as connection, cache(portal) as copies:
+        copies.flushall()
+        execute(portal, "UPDATE sessions SET last_seen_at = now() - interval '2 minutes'")
+        connection.execute("SELECT FROM sessions FOR UPDATE")
+        with ThreadPoolExecutor(1) as threads:
+            under_way = threads.submit(client.get, _ME)
+            waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+            assert becomes(lambda: connection.execute(waiting).fetchone() == (1,), 10)
+            revoker = RedisCredentialCache(portal.redis_url)
+            revoker.revoke(Revoked(sessions=[digest]))
+            revoker.close()
+            connection.rollback()
+            assert under_way.result().status == 200, "it began before"
+        assert copies.get(session_key(digest)) == REVOKED
+    assert client.get(_ME).status == 401
 
 
 @pytest.mark.parametrize("change", ["revoke", "disable"])
