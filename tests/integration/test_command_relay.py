@@ -3,7 +3,7 @@
 import itertools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -35,22 +35,22 @@ K = CommandEventKind
 
 
 class FailingQueue(MemoryQueue):
-    """Refuses on demand."""
+    """Refuses on demand: everything, messages of a group, or of a type."""
 
     down = False
     refused: frozenset[str] = frozenset()
+    refused_types: frozenset[str] = frozenset()
 
-    def send(self, messages: Any) -> list[SendFailure]:  # noqa: ANN401 - MemoryQueue's
+    def send(self, messages: Sequence[OutgoingMessage]) -> list[SendFailure]:
         if self.down:
             msg = "the queue is away"
             raise QueueUnavailable(msg)
-        good: list[OutgoingMessage] = [m for m in messages if m.group_id not in self.refused]
-        assert super().send(good) == []
-        return [
-            SendFailure(i, "InternalError", "", sender_fault=False)
-            for i, m in enumerate(messages)
-            if m.group_id in self.refused
-        ]
+        bad = [i for i, m in enumerate(messages) if self._refuses(m)]
+        assert super().send([m for i, m in enumerate(messages) if i not in bad]) == []
+        return [SendFailure(i, "InternalError", "", sender_fault=False) for i in bad]
+
+    def _refuses(self, message: OutgoingMessage) -> bool:
+        return message.group_id in self.refused or message.attributes["type"] in self.refused_types
 
 
 class Relay:
@@ -323,10 +323,11 @@ def test_what_expired_at_the_things_stack_is_withdrawn_before_the_next_command(
     assert relay.received(relay.lorawan) == [first]
     relay.change(first, "state = 'sent', sent_at = now(), transmitted_at = now()")
     relay.change(first, "issued_at = now() - interval '1 h', expires_at = now() - interval '1 ms'")
-    relay.lorawan.refused = frozenset({"wall"})
+    relay.lorawan.refused_types = frozenset({"withdrawal"})
     relay.run()
+    assert relay.received(relay.lorawan) == []
     assert relay.row(second)["relayed_at"] is None, "it would be withdrawn with the first"
-    relay.lorawan.refused = frozenset()
+    relay.lorawan.refused_types = frozenset()
     relay.run()
     withdrawal, command_ = relay.received(relay.lorawan)
     assert isinstance(withdrawal, Withdrawal)
