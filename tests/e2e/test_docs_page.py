@@ -42,7 +42,7 @@ def try_out(page: Page, operation: str, **fields: str) -> str:
 def test_the_docs_page_works_without_the_internet_and_with_csrf_protection(system: System) -> None:
     url = system.endpoints.portal_url
     with Page(find_browser() or "") as page:
-        page.open(f"{url}/docs")
+        page.open(url)
         shown = page.wait_for("document.querySelectorAll('.opblock').length")
         assert shown == sum(route.operation is not None for route in ROUTES)
         assert page.complaints == [], "nothing that the page needs is forbidden to it"

@@ -32,6 +32,7 @@ _AGEING: tuple[LiteralString, ...] = (
 _LEAST_ROLES: dict[str, RouteRole] = {
     "GET /health": "public",
     "GET /api/openapi.json": "public",
+    "GET /": "public",
     "GET /docs": "public",
     "GET /docs/{asset}": "public",
     "POST /api/v1/session": "public",

@@ -36,7 +36,7 @@ _SERIES = "?from=2026-01-05T00:00:00Z&to=2026-01-06T00:00:00Z"
 _TIME_TO_SPEAK = {
     "/api/v1/devices/{device_id}/series": _SERIES,
 }
-_READS = [r for r in ROUTES if r.method == "GET" and r.path != "/api/v1/session"]
+_READS = [r for r in ROUTES if r.method == "GET" and r.path not in {"/", "/api/v1/session"}]
 
 
 def sync(database_url: str, redis_url: str, now: datetime | None = None) -> None:

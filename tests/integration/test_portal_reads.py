@@ -333,6 +333,8 @@ def test_the_log_has_one_line_of_json_a_request(portal: PortalProcess, client: C
 
 def test_docs_work_from_what_is_installed(portal: PortalProcess) -> None:
     client = portal.client()
+    root = client.get("/")
+    assert (root.status, root.header("location")) == (307, "/docs")
     page = client.get("/docs")
     assert page.status == 200
     assert b"http://" not in page.body + client.get("/docs/start.js").body

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from plumbline.portal.answers import body_answer
 from plumbline.portal.problems import Kind, Problem
@@ -58,6 +58,12 @@ _TYPES = {
     "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
     "favicon-32x32.png": "image/png",
 }
+
+
+async def lead_to_docs(request: Request) -> Response:
+    """Lead whoever opens the portal's address in a browser to the page."""
+    Query(request, ())
+    return RedirectResponse("/docs", headers={"Cache-Control": _KEEP})
 
 
 async def show_docs(request: Request) -> Response:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from plumbline.portal import data_routes, session_routes
-from plumbline.portal.docs_page import show_docs, show_docs_asset
+from plumbline.portal.docs_page import lead_to_docs, show_docs, show_docs_asset
 from plumbline.portal.openapi import serve
 from plumbline.portal.route import Operation, Route, Success
 
@@ -25,6 +25,7 @@ ROUTES: Sequence[Route] = (
     *data_routes.DATA_ROUTES,
     *session_routes.SESSION_ROUTES,
     _DOCUMENT,
+    Route("GET", "/", lead_to_docs, role="public", operation=None),
     Route("GET", "/docs", show_docs, role="public", operation=None),
     Route("GET", "/docs/{asset}", show_docs_asset, role="public", operation=None),
 )
