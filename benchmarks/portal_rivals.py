@@ -110,4 +110,4 @@ def _listens(port: int) -> bool:
 
 
 if __name__ == "__main__":
-    serve("benchmarks.portal_rivals:bare")
+    serve("benchmarks.portal_rivals:bare", load(PortalServerSettings))

@@ -18,7 +18,11 @@ from draining import create_session, take
 from fakes import MemoryQueue
 from mqtt_device import MqttDevice
 from plumbline.adapters.clock import SystemClock
-from plumbline.adapters.mqtt.configuration import COMMAND_USER, INGEST_USER, NETWORK_SERVER_USERS
+from plumbline.adapters.mqtt.configuration import (
+    INGEST_USER,
+    LORAWAN_COMMAND_USER,
+    NETWORK_SERVER_USERS,
+)
 from plumbline.adapters.mqtt.drain import MqttBroker
 from plumbline.adapters.mqtt.endpoint import Endpoint
 from plumbline.adapters.postgres.database import Database
@@ -160,7 +164,8 @@ def test_a_command_is_transmitted_executed_once_and_acknowledged_by_both_servers
 
     async def scenario() -> SimulationSummary:
         stop = asyncio.Event()
-        config = configured(mosquitto, interval_s=0.2)
+        # So seldom that `take` finds a pause.
+        config = configured(mosquitto, interval_s=0.8)
         running = asyncio.create_task(
             simulate(config, {}, truth, io.StringIO(), stop, part(mosquitto, devices))
         )
@@ -191,7 +196,7 @@ def test_a_command_is_transmitted_executed_once_and_acknowledged_by_both_servers
 
 def command(mosquitto: Broker, chirpstack: Lorawan, things_stack: Lorawan, identity: str) -> None:
     """Publish one command for each; the same one twice at ChirpStack."""
-    secret = Endpoint.parse(mosquitto.user_url(COMMAND_USER)).password
+    secret = Endpoint.parse(mosquitto.user_url(LORAWAN_COMMAND_USER)).password
     one = codec_for(chirpstack.sensor_model).encode("set_interval", {"interval_s": 1})
     other = codec_for(things_stack.sensor_model).encode("set_interval", {"interval_s": 1})
     down = {
@@ -212,7 +217,7 @@ def command(mosquitto: Broker, chirpstack: Lorawan, things_stack: Lorawan, ident
         f"application/{chirpstack.application}/device/{chirpstack.dev_eui}/command/down",
         f"v3/{things_stack.application}@ttn/devices/{things_stack.network_device_id}/down/push",
     )
-    with MqttDevice((mosquitto.host, mosquitto.port), COMMAND_USER, secret) as commander:
+    with MqttDevice((mosquitto.host, mosquitto.port), LORAWAN_COMMAND_USER, secret) as commander:
         commander.publish(topics[0], json.dumps(down).encode())
         commander.publish(topics[1], json.dumps({"downlinks": [push]}).encode())
 

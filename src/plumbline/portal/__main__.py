@@ -14,18 +14,20 @@ from plumbline.settings import PortalServerSettings, PortalSettings, load
 _STOP_S = 5
 
 
-def serve(factory: str) -> int:
-    """Serve the application that ``module:function`` makes, until SIGTERM or SIGINT.
-
-    Returns:
-        0, or 2 where a setting is missing or wrong.
-    """
+def main() -> int:
+    """Serve until SIGTERM or SIGINT; return 0, or 2 where a setting is missing or wrong."""
     try:
         settings = load(PortalServerSettings)
         _check_settings_of_workers()
     except ConfigurationError as error:
         sys.stderr.write(f"plumbline.portal: {error}\n")
         return 2
+    serve("plumbline.portal.app:create_app", settings)
+    return 0
+
+
+def serve(factory: str, settings: PortalServerSettings) -> None:
+    """Serve the application that ``module:function`` makes, until SIGTERM or SIGINT."""
     Granian(
         factory,
         address=settings.portal_host,
@@ -41,7 +43,6 @@ def serve(factory: str) -> int:
         log_access=False,
         log_dictconfig={"formatters": {"generic": {"()": JsonLines}, "access": {"()": JsonLines}}},
     ).serve()
-    return 0
 
 
 def _check_settings_of_workers() -> None:
@@ -50,4 +51,4 @@ def _check_settings_of_workers() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(serve("plumbline.portal.app:create_app"))
+    sys.exit(main())
