@@ -11,9 +11,9 @@ from typing import Any
 
 import psutil
 
-from benchmarks import idle, reading_path
+from benchmarks import cold_start, idle, reading_path
 
-_NAMES = ("reading-path", "idle")
+_NAMES = ("reading-path", "idle", "cold-start")
 
 
 def main() -> None:
@@ -44,6 +44,15 @@ def main() -> None:
             f"idle: {found.cpu_percent:.1f} % of a core, {found.own_mb:.0f} MB own processes, "
             f"{found.servers_mb:.0f} MB servers; ready {found.start_s:.1f} s after the command"
         )
+    if "cold-start" in names:
+        starts = cold_start.measure()
+        results["cold_start"] = [asdict(start) for start in starts]
+        print(f"{'import of the Lambda archive':30}{'ms':>8}{'MB':>8}{'modules':>10}")
+        for start in starts:
+            print(
+                f"{start.function:30}{start.import_ms:>8.0f}{start.peak_mb:>8.0f}"
+                f"{start.modules:>10}"
+            )
     if options.json:
         options.json.write_text(json.dumps(results, indent=2), "utf-8")
 

@@ -7,7 +7,8 @@
     │   ├── InvalidPayload        a device's message cannot be read (carries a Reason)
     │   ├── InvalidMessage        a queue message cannot be read or has an unknown type
     │   ├── UnsupportedCommand    the device's codec cannot encode the command
-    │   └── NotFound              the named device, queue or entry does not exist
+    │   ├── NotFound              the named device, queue or entry does not exist
+    │   └── PackagingFailed       what AWS should run cannot be built, or is too large for it
     ├── TransientError            retried
     │   ├── BrokerUnavailable
     │   ├── QueueUnavailable
@@ -55,6 +56,10 @@ class UnsupportedCommand(PermanentError):
 
 class NotFound(PermanentError):
     """The named device, queue or entry does not exist."""
+
+
+class PackagingFailed(PermanentError):
+    """What AWS should run cannot be built, or is larger than AWS takes."""
 
 
 class TransientError(PlumblineError):

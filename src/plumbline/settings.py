@@ -149,6 +149,13 @@ class PortalServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     portal_host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
     portal_port: Annotated[int, Meta(ge=1, le=65535, description="Port to listen on.")] = 8080
     portal_workers: Annotated[int, Meta(ge=1, le=64, description="Worker processes.")] = 2
+    portal_certificate_file: Annotated[
+        str | None,
+        Meta(description="PEM certificate; with it and its key the portal speaks HTTPS."),
+    ] = None
+    portal_key_file: Annotated[
+        str | None, Meta(description="PEM key of `PORTAL_CERTIFICATE_FILE`.")
+    ] = None
 
 
 MODELS: tuple[type[msgspec.Struct], ...] = (

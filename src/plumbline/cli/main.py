@@ -23,6 +23,7 @@ _COMMANDS = {
     "user": ("plumbline.cli.accounts", "user"),
     "token": ("plumbline.cli.accounts", "token"),
     "db": ("plumbline.cli.db", "db"),
+    "package": ("plumbline.cli.package", "package"),
     "settings": ("plumbline.cli.settings", "settings"),
 }
 
