@@ -2,7 +2,8 @@
 # Sourced by run, test, bench: makes ready what they need and does nothing where it is there.
 #
 #   . scripts/setup.sh        sets $root and $venv, defines set_up
-#   set_up runtime|dev        .venv with the locked packages; PostgreSQL, Redis and Mosquitto
+#   set_up runtime|dev        .venv with the locked packages; PostgreSQL, Redis and Mosquitto;
+#                             for dev, also what builds the broker's image without a daemon
 #
 # Messages go to standard error, one line a step. Several at once are safe.
 
@@ -17,13 +18,13 @@ die() {
 }
 
 set_up() {
-    if _servers_installed && _packages_installed "$1"; then
+    if _servers_installed && _tools_installed "$1" && _packages_installed "$1"; then
         return 0
     fi
     mkdir -p "$root/.cache"
     exec 9>"$root/.cache/set-up.lock"
     flock 9
-    _install_system_packages
+    _install_system_packages "$1"
     _packages_installed "$1" || _install_packages "$1"
     exec 9>&-
 }
@@ -122,8 +123,13 @@ _servers_installed() {
     _has_postgres && _has_program redis-server && _has_program mosquitto
 }
 
+_tools_installed() {
+    [ "$1" != dev ] || { _has_program buildah && _has_program mmdebstrap; }
+}
+
 _install_system_packages() {
     local packages=() python
+    _tools_installed "$1" || packages+=(buildah mmdebstrap debian-archive-keyring)
     _has_postgres || packages+=(postgresql)
     _has_program redis-server || packages+=(redis-server)
     _has_program mosquitto || packages+=(mosquitto)

@@ -41,7 +41,7 @@ class PackagedFunction:
     def __init__(self, tree: Path, name: str, environment: Mapping[str, str]) -> None:
         self.requests = 0
         self.dies_in_next = False
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the instance
+        self._log: IO[bytes] = tempfile.TemporaryFile("a+b")  # noqa: SIM115 - closed with the instance
         self._command = [
             *(sys.executable, "-I", "-S", str(_DRIVER), str(tree)),
             TOPOLOGY.function(name).handler,

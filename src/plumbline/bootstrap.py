@@ -32,6 +32,7 @@ from plumbline.settings import (
 from plumbline.topology import TOPOLOGY
 
 if TYPE_CHECKING:
+    from plumbline.adapters.mqtt.shared_credentials import SharedCredentials
     from plumbline.adapters.postgres.ledger import PostgresLedger
     from plumbline.adapters.postgres.quarantine import PostgresQuarantine
     from plumbline.adapters.postgres.queue import PostgresQueue
@@ -86,6 +87,17 @@ def ingest_broker(url: str, topics: str = DEFAULT_TOPICS, ca_file: str | None = 
 
     filters = [topic.strip() for topic in topics.split(",")]
     return MqttBroker(url, filters, ca_file=None if ca_file is None else Path(ca_file))
+
+
+def shared_credentials(url: str) -> "SharedCredentials":
+    """Return the devices' password file that all broker tasks read.
+
+    Args:
+        url: ``s3://bucket/key``.
+    """
+    from plumbline.adapters.mqtt.shared_credentials import SharedCredentials  # noqa: PLC0415 - see the module's docstring
+
+    return SharedCredentials(url)
 
 
 def devices(database_url: str, credentials: DeviceCredentials) -> "Devices":

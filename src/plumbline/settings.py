@@ -158,6 +158,57 @@ class PortalServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
 
 
+class BrokerTaskSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one broker task, the container's entry point."""
+
+    broker_ingest_password: Annotated[Secret, Meta(description="Of `plumbline-ingest`.")]
+    broker_command_password: Annotated[Secret, Meta(description="Of `plumbline-command`.")]
+    broker_monitor_password: Annotated[Secret, Meta(description="Of `plumbline-monitor`.")]
+    broker_certificate: Annotated[
+        str, Meta(description="Certificate of the TLS listener and its chain, PEM text.")
+    ]
+    broker_private_key: Annotated[Secret, Meta(description="Its key, PEM text.")]
+    broker_passwords: Annotated[
+        str, Meta(description="`s3://bucket/key` of the devices' password file.")
+    ]
+    broker_data_dir: Annotated[str, Meta(description="Shared by all tasks; holds the slots.")] = (
+        "/data"
+    )
+    broker_run_dir: Annotated[
+        str, Meta(description="This task's own: configuration, passwords, the health check's note.")
+    ] = "/run/plumbline"
+    broker_slots: Annotated[
+        int, Meta(ge=1, le=100, description="How many slots there are: as many as tasks.")
+    ] = 2
+    broker_host: Annotated[str, Meta(description="Address of the TLS listener.")] = "0.0.0.0"  # noqa: S104 - devices come from everywhere
+    broker_port: Annotated[int, Meta(ge=1, le=65535, description="Port of the TLS listener.")] = (
+        8883
+    )
+    broker_plain_host: Annotated[
+        str, Meta(description="Address of the listener without TLS; others than loopback are open.")
+    ] = "127.0.0.1"
+    broker_plain_port: Annotated[
+        int, Meta(ge=1, le=65535, description="Port of the listener without TLS.")
+    ] = 1883
+    broker_max_queued_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Payload that waits for one client at most, beyond which messages are"
+            " dropped; three times as much memory where payloads have 200 bytes.",
+        ),
+    ] = 268_435_456
+    broker_drain_s: Annotated[
+        float, Meta(ge=0, description="How long a stop waits until the queue is empty, seconds.")
+    ] = 100.0
+    broker_report_every_s: Annotated[
+        float, Meta(ge=1, description="Period of the metrics, seconds.")
+    ] = 60.0
+    mqtt_topic: Annotated[
+        str, Meta(description="Topic filters of the ingest session, as parsing has them.")
+    ] = DEFAULT_TOPICS
+
+
 MODELS: tuple[type[msgspec.Struct], ...] = (
     ParsingSettings,
     DistributingSettings,
@@ -167,6 +218,7 @@ MODELS: tuple[type[msgspec.Struct], ...] = (
     WorkerSettings,
     PortalSettings,
     PortalServerSettings,
+    BrokerTaskSettings,
 )
 
 _S = TypeVar("_S", bound=msgspec.Struct)

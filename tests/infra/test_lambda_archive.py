@@ -21,7 +21,7 @@ from mypy_boto3_sqs.literals import QueueAttributeNameType
 from conftest import Broker
 from contract.sqs_emulator import running_sqs_emulator, sqs_client
 from mqtt_device import MqttDevice
-from packaged_functions import EventSourceMapping, PackagedFunction
+from packaged_functions import EventSourceMapping, FunctionFailed, PackagedFunction
 from plumbline.adapters.mqtt.configuration import INGEST_USER
 from plumbline.deployment.lambda_archive import (
     LambdaArchive,
@@ -33,6 +33,7 @@ from plumbline.errors import PackagingFailed
 from plumbline.topology import TOPOLOGY, Function
 
 ROOT = Path(__file__).parents[2]
+EVENTS = ROOT / "tests" / "testcases" / "events"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 # Each is megabytes, or a second, that no function needs.
 HEAVY = {"pyarrow", "starlette", "granian", "rich", "cryptography", "adbc_driver_manager"}
@@ -202,6 +203,27 @@ def make_queues(client: SQSClient) -> Queues:
         )
         urls |= {name: made["QueueUrl"], f"{name}_dlq": dead["QueueUrl"]}
     return Queues(client, **urls)
+
+
+def test_parsing_drains_a_task_that_stops_and_has_left_the_name(
+    lambdas: Unpacked, mosquitto: Broker, queues: Queues
+) -> None:
+    """ECS takes a task out of the name before it tells it to stop, and reports its address."""
+    [password] = mosquitto.add_devices("d1").values()
+    endpoint = mosquitto.user_url(INGEST_USER).replace("127.0.0.1", "broker.invalid")
+    settings = {
+        "BROKER_ENDPOINT": endpoint,
+        "DISTRIBUTING_QUEUE_URL": queues.distributing,
+        "AWS_ENDPOINT_URL": str(queues.client.meta.endpoint_url),
+    }
+    event = json.loads((EVENTS / "ecs_task_stopping.json").read_text("utf-8"))
+    with PackagedFunction(lambdas.tree, "parsing", settings) as parsing:
+        with pytest.raises(FunctionFailed, match=r"broker\.invalid does not resolve"):
+            parsing.invoke({})
+        assert parsing.invoke(event)["sessions_created"] == 1
+        with MqttDevice((mosquitto.host, mosquitto.port), "d1", password) as device:
+            device.publish("tilt/d1/telemetry", b'{"tilt_angle": 1.5}')
+        assert parsing.invoke(event)["messages"] == 1
 
 
 def publish_readings(broker: Broker) -> None:

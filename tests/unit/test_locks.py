@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
-LOCKS = ("runtime.txt", "dev.txt", "lambda.txt")
+LOCKS = ("runtime.txt", "dev.txt", "lambda.txt", "broker.txt")
 
 
 def locked(name: str) -> dict[str, str]:
@@ -19,12 +19,14 @@ def locked(name: str) -> dict[str, str]:
 
 
 def asked_for(lock: str) -> list[Requirement]:
-    """Return what the lock must hold: of the functions' archive, of all, and of the tests too."""
+    """Return what the lock must hold."""
     pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     project = pyproject["project"]
     extras = project["optional-dependencies"]
     if lock == "lambda.txt":
         lines = [*project["dependencies"], *extras["lambda"]]
+    elif lock == "broker.txt":
+        lines = pyproject["dependency-groups"]["broker"]
     else:
         lines = [
             *pyproject["build-system"]["requires"],
@@ -54,3 +56,4 @@ def test_every_locked_package_has_hashes_and_none_has_a_source(name: str) -> Non
 def test_what_the_tests_run_on_is_what_the_system_runs_on() -> None:
     assert locked("runtime.txt").items() <= locked("dev.txt").items()
     assert locked("lambda.txt").items() <= locked("runtime.txt").items()
+    assert locked("broker.txt").items() <= locked("runtime.txt").items()

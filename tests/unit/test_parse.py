@@ -227,3 +227,12 @@ def test_two_runs_never_work_at_once() -> None:
     with pytest.raises(AlreadyRunning):
         Parse(broker, queue, FixedClock(), HeldLock(), DRAIN).run(lambda: 60.0)
     assert queue.sent == []
+
+
+def test_a_task_that_has_left_the_name_is_drained_with_the_others() -> None:
+    broker, queue = FakeBroker("a", "leaving"), ScriptedQueue()
+    publish(broker, "d1", 1)
+    broker.publish("tilt/d2/telemetry", payload(1), "leaving")
+    broker.left.add("leaving")
+    assert parse(broker, queue).run(lambda: 60).messages == 1
+    assert parse(broker, queue).run(lambda: 60, ["leaving"]).messages == 1

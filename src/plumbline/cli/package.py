@@ -1,20 +1,17 @@
 """`plumbline package`: what Terraform deploys."""
 
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, TypeVar
 
 import click
 
 from plumbline.cli.output import message, print_json
 from plumbline.cli.system import json_option
+from plumbline.deployment.broker_context import broker_target, build_broker_context
 from plumbline.deployment.checkout import find_checkout
 from plumbline.deployment.lambda_archive import PYTHONS, build_lambda_archive, lambda_target
 from plumbline.deployment.portal_bundle import build_portal_bundle, portal_target
 from plumbline.deployment.wheels import ARCHITECTURES
-
-_F = TypeVar("_F", bound=Callable[..., Any])
 
 
 @click.group()
@@ -22,45 +19,40 @@ def package() -> None:
     """Build what Terraform deploys; the same checkout and Python give the same bytes."""
 
 
-_BUILD_OPTIONS = (
-    click.option(
-        "--out",
-        type=click.Path(file_okay=False, path_type=Path),
-        required=True,
-        metavar="DIR",
-        help="Directory to write to.",
-    ),
-    click.option(
-        "--python",
-        type=click.Choice(PYTHONS),
-        default="3.12",
-        show_default=True,
-        help="Version of Python that it will run on.",
-    ),
-    click.option(
-        "--architecture",
-        type=click.Choice(ARCHITECTURES),
-        default="x86_64",
-        show_default=True,
-        help="Of the machine that it will run on.",
-    ),
-    click.option(
-        "--database-ca",
-        type=click.Path(dir_okay=False, path_type=Path),
-        metavar="FILE",
-        help="Certificate authorities of RDS (its `global-bundle.pem`), to be packed too.",
-    ),
+_OUT = click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    required=True,
+    metavar="DIR",
+    help="Directory to write to.",
+)
+_ARCHITECTURE = click.option(
+    "--architecture",
+    type=click.Choice(ARCHITECTURES),
+    default="x86_64",
+    show_default=True,
+    help="Of the machine that it will run on.",
+)
+_PYTHON = click.option(
+    "--python",
+    type=click.Choice(PYTHONS),
+    default="3.12",
+    show_default=True,
+    help="Version of Python that it will run on.",
+)
+_DATABASE_CA = click.option(
+    "--database-ca",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Certificate authorities of RDS (its `global-bundle.pem`), to be packed too.",
 )
 
 
-def _build_options(function: _F) -> _F:
-    for option in reversed(_BUILD_OPTIONS):
-        function = option(function)
-    return function
-
-
 @package.command()
-@_build_options
+@_OUT
+@_PYTHON
+@_ARCHITECTURE
+@_DATABASE_CA
 @json_option
 def lambdas(
     out: Path, python: str, architecture: str, database_ca: Path | None, *, as_json: bool
@@ -83,7 +75,10 @@ def lambdas(
 
 
 @package.command()
-@_build_options
+@_OUT
+@_PYTHON
+@_ARCHITECTURE
+@_DATABASE_CA
 @json_option
 def portal(
     out: Path, python: str, architecture: str, database_ca: Path | None, *, as_json: bool
@@ -103,6 +98,25 @@ def portal(
     click.echo(f"sha256    {built.sha256}")
     click.echo(f"python    {built.python} on {built.architecture}")
     click.echo(f"size      {_mib(built.archive_bytes)}")
+
+
+@package.command()
+@_OUT
+@click.option(
+    "--python",
+    type=click.Choice(PYTHONS),
+    default="3.13",
+    show_default=True,
+    help="Version of Python in the image's base.",
+)
+@_ARCHITECTURE
+def broker(out: Path, python: str, architecture: str) -> None:
+    """Build what the broker's image is built from, the directory `broker`."""
+    context = build_broker_context(
+        find_checkout(), out, broker_target(python, architecture), say=message
+    )
+    click.echo(f"context   {context}")
+    message(f"docker build --tag plumbline-broker {context}")
 
 
 def _mib(size: int) -> str:

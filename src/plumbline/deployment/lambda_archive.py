@@ -5,14 +5,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from plumbline.deployment.archives import as_base64, sha256, write_zip
 from plumbline.deployment.database_ca import CA_FILE, read_certificates
-from plumbline.deployment.wheels import Target, build_own, download_locked
+from plumbline.deployment.site_tree import build_site_tree
+from plumbline.deployment.wheels import Target
 from plumbline.errors import PackagingFailed
 from plumbline.topology import TOPOLOGY
 
@@ -25,7 +25,6 @@ MAX_UNPACKED_BYTES = 250 * 1024 * 1024
 
 # Lambda unpacks there; so that tracebacks name files that exist.
 _TASK_ROOT = "/var/task"
-# The services that functions call; botocore describes some 400, four fifths of the archive.
 _SERVICES = frozenset({"s3", "secretsmanager", "sqs", "sts"})
 _GLIBC_MINORS = {"3.11": 26}  # Amazon Linux 2; all others stand on Amazon Linux 2023
 _AL2023_GLIBC_MINOR = 34
@@ -84,13 +83,9 @@ def build_lambda_archive(
         ConfigurationError: The CA file holds no certificate.
     """
     with tempfile.TemporaryDirectory(prefix="plumbline-package-") as name:
-        wheels, tree = Path(name) / "wheels", Path(name) / "tree"
-        wheels.mkdir()
+        tree = Path(name)
         say(f"fetching wheels for python{target.python} on {target.architecture}")
-        download_locked(checkout / "requirements" / "lambda.txt", target, wheels)
-        build_own(checkout, wheels)
-        for wheel in sorted(wheels.glob("*.whl")):
-            _unpack(wheel, tree)
+        build_site_tree(checkout, "lambda.txt", target, tree, services=_SERVICES)
         if database_ca is not None:
             (tree / CA_FILE).write_bytes(read_certificates(database_ca))
         compiled = _compile(tree, target.python)
@@ -140,31 +135,6 @@ def check_size(built: LambdaArchive) -> None:
                 " take something out of the extra `lambda` in pyproject.toml"
             )
             raise PackagingFailed(msg)
-
-
-def _unpack(wheel: Path, tree: Path) -> None:
-    """Put the modules of a wheel into the tree; its scripts and headers serve nobody there."""
-    with zipfile.ZipFile(wheel) as archive:
-        for name in archive.namelist():
-            place = _place(name)
-            if place is not None and not name.endswith("/"):
-                path = tree / place
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(archive.read(name))
-
-
-def _place(name: str) -> PurePosixPath | None:
-    """Return where a file of a wheel goes below the root; None where it does not go in."""
-    path = PurePosixPath(name)
-    if path.parts[0].endswith(".data"):
-        if path.parts[1] not in {"purelib", "platlib"}:
-            return None
-        path = PurePosixPath(*path.parts[2:])
-    if path.parts[:2] == ("botocore", "data") and len(path.parts) > 3:  # noqa: PLR2004 - a service's
-        return path if path.parts[2] in _SERVICES else None
-    if path.parts[0].endswith(".dist-info") and path.name == "RECORD":
-        return None  # it lists what is left out
-    return path
 
 
 def _compile(tree: Path, python: str) -> bool:
