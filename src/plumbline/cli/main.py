@@ -24,6 +24,7 @@ _COMMANDS = {
     "token": ("plumbline.cli.accounts", "token"),
     "db": ("plumbline.cli.db", "db"),
     "package": ("plumbline.cli.package", "package"),
+    "cost": ("plumbline.cli.cost", "cost"),
     "settings": ("plumbline.cli.settings", "settings"),
 }
 
