@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from plumbline.aws_settings import AWS_MODELS, urls_from_hosts
 from plumbline.errors import ConfigurationError
 from plumbline.topology import TOPOLOGY
 
@@ -219,7 +220,10 @@ MODELS: tuple[type[msgspec.Struct], ...] = (
     PortalSettings,
     PortalServerSettings,
     BrokerTaskSettings,
+    *AWS_MODELS,
 )
+
+_INSTEAD = {"database_url": ", nor is DATABASE_HOST", "redis_url": ", nor is REDIS_HOST"}
 
 _S = TypeVar("_S", bound=msgspec.Struct)
 
@@ -227,10 +231,13 @@ _S = TypeVar("_S", bound=msgspec.Struct)
 def load(model: type[_S], environment: Mapping[str, str] | None = None) -> _S:
     """Read a settings model from the environment; names are the fields' in upper case.
 
+    The settings of ``plumbline.aws_settings`` stand for the URLs that a model asks for.
+
     Raises:
         ConfigurationError: A setting is missing or wrong; the message names it.
     """
     environment = os.environ if environment is None else environment
+    environment = {**environment, **urls_from_hosts(environment)}
     given = {
         field.name: environment[field.name.upper()]
         for field in msgspec.structs.fields(model)
@@ -238,7 +245,8 @@ def load(model: type[_S], environment: Mapping[str, str] | None = None) -> _S:
     }
     for field in msgspec.structs.fields(model):
         if field.name not in given and field.required:
-            msg = f"{field.name.upper()} is not set"
+            instead = _INSTEAD.get(field.name, "")
+            msg = f"{field.name.upper()} is not set{instead}"
             raise ConfigurationError(msg)
     try:
         return msgspec.convert(given, model, strict=False, dec_hook=_decode)

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import redis
 
+from plumbline.adapters.redis_access import TokenProvider, split_url
 from plumbline.domain.reading import format_time
 from plumbline.errors import CacheUnavailable
 from plumbline.ports import DeviceStatus, FleetStatistics
@@ -56,10 +57,12 @@ def connect(url: str) -> redis.Redis:
     """Return a client that gives up soon; it connects at its first command.
 
     Args:
-        url: ``redis://…``, ``rediss://…`` or ``unix://…``.
+        url: ``redis://…``, ``rediss://…`` or ``unix://…``, or one with ``+iam``.
     """
+    plain, sign_in = split_url(url)
     return redis.Redis.from_url(
-        url,
+        plain,
+        credential_provider=None if sign_in is None else TokenProvider(sign_in),
         decode_responses=True,
         socket_connect_timeout=_CONNECT_TIMEOUT_S,
         socket_timeout=_ANSWER_TIMEOUT_S,
