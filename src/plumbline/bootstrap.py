@@ -24,6 +24,7 @@ from plumbline.settings import (
     Db1Settings,
     DistributingSettings,
     MaintenanceSettings,
+    MigrateSettings,
     ParsingSettings,
     Secret,
     SyncSettings,
@@ -153,6 +154,20 @@ def retention(database_url: str | None = None) -> Retention:
     return Retention(PostgresRetention(Database(url, StoreUnavailable)), SystemClock())
 
 
+def migrate_database() -> dict[str, list[str]]:
+    """Apply pending revisions and grant the roles their privileges; return what was applied.
+
+    Raises:
+        StoreUnavailable: The database cannot be reached.
+        ConfigurationError: Its schema is of a newer version, or the user may not make roles.
+    """
+    from plumbline.adapters.postgres.migrate import migrate  # noqa: PLC0415 - see the module's docstring
+    from plumbline.adapters.postgres.privileges import grant_privileges  # noqa: PLC0415
+
+    url = load(MigrateSettings).database_url.reveal()
+    return {"applied": migrate(url), "roles": grant_privileges(url)}
+
+
 def statuses(database_url: str) -> "PostgresStatuses":
     """Return device status and fleet statistics of that database."""
     from plumbline.adapters.postgres.database import Database  # noqa: PLC0415 - see the module's docstring
@@ -177,9 +192,18 @@ def quarantine(database_url: str) -> "PostgresQuarantine":
     return PostgresQuarantine(Database(database_url, StoreUnavailable))
 
 
-def replay(database_url: str) -> Replay:
-    """Wire the replay of refused messages into the queues of that database."""
-    distributing = local_queue(database_url, "distributing")
+def replay(database_url: str, queue_url: Secret | None = None) -> Replay:
+    """Wire the replay of refused messages.
+
+    Args:
+        database_url: Where they are.
+        queue_url: Of the queue `distributing`; without it, that of the database.
+    """
+    distributing: Queue = (
+        local_queue(database_url, "distributing")
+        if queue_url is None
+        else queue(queue_url, "distributing")
+    )
     return Replay(quarantine(database_url), Intake(distributing, SystemClock()))
 
 

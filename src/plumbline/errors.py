@@ -14,6 +14,7 @@
     │   ├── QueueUnavailable
     │   ├── StoreUnavailable
     │   ├── CacheUnavailable
+    │   ├── FunctionUnavailable   the function that runs commands inside the VPC
     │   └── AlreadyRunning        another run of a single-run function holds the lock
     └── ConfigurationError        refuse to start, naming the setting
 
@@ -80,6 +81,10 @@ class StoreUnavailable(TransientError):
 
 class CacheUnavailable(TransientError):
     """The cache cannot be reached."""
+
+
+class FunctionUnavailable(TransientError):
+    """The function that runs commands inside the VPC cannot be invoked, or failed."""
 
 
 class AlreadyRunning(TransientError):

@@ -79,6 +79,27 @@ class MaintenanceSettings(msgspec.Struct, frozen=True, kw_only=True):
     database_url: Annotated[Secret, Meta(description="`postgresql://user:password@host/name`.")]
 
 
+class MigrateSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the function that brings the database to a version."""
+
+    database_url: Annotated[Secret, Meta(description="As the owner of its tables.")]
+
+
+class OperateSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the function that runs the command line on AWS; the commands read them as they need."""
+
+    database_url: Annotated[Secret, Meta(description="`postgresql://user:password@host/name`.")]
+    redis_url: Annotated[
+        Secret | None, Meta(description="Where the portal keeps copies of sessions and tokens.")
+    ] = None
+    broker_passwords: Annotated[
+        str | None, Meta(description="`s3://bucket/key` that the broker's tasks read devices from.")
+    ] = None
+    distributing_queue_url: Annotated[
+        Secret | None, Meta(description="Queue `distributing`, for what is replayed.")
+    ] = None
+
+
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Of a worker process of the local runtime, beside those of its functions."""
 
@@ -216,6 +237,8 @@ MODELS: tuple[type[msgspec.Struct], ...] = (
     Db1Settings,
     SyncSettings,
     MaintenanceSettings,
+    MigrateSettings,
+    OperateSettings,
     WorkerSettings,
     PortalSettings,
     PortalServerSettings,

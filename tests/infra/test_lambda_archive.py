@@ -11,18 +11,24 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 import redis
 from mypy_boto3_sqs import SQSClient
 from mypy_boto3_sqs.literals import QueueAttributeNameType
+from psycopg import sql
 
+from broker_task import URL, empty_bucket
 from conftest import Broker
 from contract.sqs_emulator import running_sqs_emulator, sqs_client
 from mqtt_device import MqttDevice
 from packaged_functions import EventSourceMapping, FunctionFailed, PackagedFunction
 from plumbline.adapters.mqtt.configuration import INGEST_USER
+from plumbline.adapters.mqtt.shared_credentials import SharedCredentials
+from plumbline.adapters.postgres.privileges import PRIVILEGES
 from plumbline.deployment.lambda_archive import (
     LambdaArchive,
     build_lambda_archive,
@@ -30,6 +36,7 @@ from plumbline.deployment.lambda_archive import (
     lambda_target,
 )
 from plumbline.errors import PackagingFailed
+from plumbline.local.servers.postgres import SUPERUSER, PostgresServer
 from plumbline.topology import TOPOLOGY, Function
 
 ROOT = Path(__file__).parents[2]
@@ -130,9 +137,10 @@ def test_a_cold_start_imports_little(lambdas: Unpacked, function: Function) -> N
     script = f"import {module}, json\nprint(json.dumps(sorted(sys.modules)))"
     modules = json.loads(run_alone(lambdas.tree, script))
     # Wired at the first event: what is not needed for that is not loaded before.
-    assert {name.partition(".")[0] for name in modules}.isdisjoint(
-        {*HEAVY, "alembic", "sqlalchemy", "boto3", "psycopg", "click"}
-    )
+    unwanted = {*HEAVY, "alembic", "sqlalchemy", "boto3", "psycopg"}
+    if function.name != "operate":  # which is the command line
+        unwanted.add("click")
+    assert {name.partition(".")[0] for name in modules}.isdisjoint(unwanted)
     assert len(modules) < MOST_MODULES
 
 
@@ -148,6 +156,67 @@ def test_the_services_that_functions_call_are_described(lambdas: Unpacked) -> No
         "    print(boto3.client(name, region_name='eu-central-1').meta.endpoint_url)\n"
     )
     assert len(run_alone(lambdas.tree, script).split()) == 3
+
+
+@pytest.fixture
+def empty_database_url(postgres_server: PostgresServer) -> Iterator[str]:
+    """Yield the URL of an empty database, as the master user of a new cluster has it."""
+    admin = postgres_server.database_url("postgres", SUPERUSER)
+    with psycopg.connect(admin, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE deployed")
+        yield postgres_server.database_url("deployed", SUPERUSER)
+        connection.execute("DROP DATABASE deployed WITH (FORCE)")
+        for role in PRIVILEGES:
+            connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(role)))
+
+
+def test_migrate_makes_the_database_and_operate_works_on_it(
+    lambdas: Unpacked, empty_database_url: str, redis_url: str
+) -> None:
+    """As a newcomer does it: schema and roles, a device, an administrator."""
+    with ExitStack() as stack:
+        endpoint_url = stack.enter_context(running_sqs_emulator("s3"))
+        s3 = stack.enter_context(empty_bucket(endpoint_url))
+        owner = {"DATABASE_URL": empty_database_url}
+        migrate = stack.enter_context(PackagedFunction(lambdas.tree, "migrate", owner))
+        report = migrate.invoke({})
+        assert report["applied"][0] == "0001"
+        assert report["roles"] == list(PRIVILEGES)
+        assert migrate.invoke({})["applied"] == []
+        settings = {
+            "DATABASE_URL": as_role(empty_database_url, "plumbline_operate"),
+            "REDIS_URL": redis_url,
+            "BROKER_PASSWORDS": URL,
+            "AWS_ENDPOINT_URL": endpoint_url,
+        }
+        operate = stack.enter_context(PackagedFunction(lambdas.tree, "operate", settings))
+
+        def plumbline(*arguments: str, stdin: str = "") -> dict[str, Any]:
+            return operate.invoke({"arguments": arguments, "stdin": stdin})
+
+        added = plumbline("device", "add", "tower-1", "--json")
+        assert added["exit_code"] == 0, added
+        device = json.loads(added["stdout"])
+        found = SharedCredentials(URL, s3).fetch(None)
+        assert found is not None
+        assert found.hashes.keys() == {"tower-1"}
+        word = "correct horse battery"
+        user = plumbline("user", "add", "ann", "--role", "admin", "--password-stdin", stdin=word)
+        assert (user["exit_code"], user["stderr"]) == (0, "added ann, admin\n")
+        assert "ann" in plumbline("user", "list")["stdout"]
+        assert plumbline("db", "status")["exit_code"] == 0
+        assert plumbline("device", "add", "tower-1")["exit_code"] == 1
+        assert plumbline("up")["exit_code"] == 2
+        assert word not in operate.log()
+        assert device["password"] not in operate.log()
+
+
+def as_role(url: str, role: str) -> str:
+    """Return the URL as that role, which gets a password."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(sql.SQL("ALTER ROLE {} PASSWORD 'word'").format(sql.Identifier(role)))
+    place = urlsplit(url)
+    return place._replace(netloc=f"{role}:word@{place.hostname}:{place.port}").geturl()
 
 
 @dataclass(frozen=True, slots=True)

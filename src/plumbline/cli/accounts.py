@@ -1,7 +1,6 @@
 """`plumbline user` and `plumbline token`: who may use the portal."""
 
 import getpass
-import os
 import sys
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from plumbline import bootstrap
 from plumbline.application.accounts import Accounts
 from plumbline.cli.duration import Duration
 from plumbline.cli.output import message, print_json, print_table
-from plumbline.cli.system import data_dir_option, database_url, json_option
+from plumbline.cli.system import data_dir_option, database_url, given_url, json_option
 from plumbline.domain.account import MAX_PASSWORD_LENGTH, ApiToken, Role, Scope, User
 from plumbline.local.endpoints import read_endpoints
 
@@ -171,7 +170,7 @@ def revoke(token_id: int, data_dir: Path) -> None:
 
 
 def _accounts(data_dir: Path) -> Accounts:
-    redis_url = os.environ.get("REDIS_URL")
+    redis_url = given_url("REDIS_URL")
     if redis_url is None and (endpoints := read_endpoints(data_dir)) is not None:
         redis_url = endpoints.redis_url
     return bootstrap.accounts(database_url(data_dir), redis_url, f"cli:{getpass.getuser()}")

@@ -1,10 +1,12 @@
 """`plumbline device`: who may connect to the broker."""
 
+import os
 from pathlib import Path
 from typing import Any
 
 import click
 
+from plumbline import bootstrap
 from plumbline.application.devices import Devices, NewPassword
 from plumbline.cli.output import message, print_json, print_table
 from plumbline.cli.system import data_dir_option, database_url, json_option
@@ -106,8 +108,20 @@ def enable(device_id: str, data_dir: Path) -> None:
     message(f"{device_id} is enabled")
 
 
+@device.command()
+@data_dir_option
+def publish(data_dir: Path) -> None:
+    """Tell the broker again who may connect, as after a restore of the database."""
+    _devices(data_dir).publish()
+    message("the broker knows all devices")
+
+
 def _devices(data_dir: Path) -> Devices:
-    return devices_of(data_dir, database_url(data_dir))
+    url = database_url(data_dir)
+    shared = os.environ.get("BROKER_PASSWORDS")
+    if shared:
+        return bootstrap.devices(url, bootstrap.shared_credentials(shared))
+    return devices_of(data_dir, url)
 
 
 def _print_password(new: NewPassword, *, as_json: bool) -> None:
