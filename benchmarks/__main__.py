@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import platform
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,15 +12,13 @@ from typing import Any
 
 import psutil
 
-from benchmarks import command_latency, idle, portal, reading_path, sensor_codecs
-
-_NAMES = ("reading-path", "codecs", "commands", "idle", "portal")
+from benchmarks import cold_start, command_latency, idle, portal, reading_path, sensor_codecs
 
 
 def main() -> None:
     """Run the named benchmarks, or all."""
     parser = argparse.ArgumentParser(prog="./bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(_NAMES)}")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(_BENCHMARKS)}")
     parser.add_argument("--readings", type=int, default=100_000, help="backlog (default 100,000)")
     parser.add_argument(
         "--obvious-readings", type=int, default=5_000, help="of the slow script (default 5,000)"
@@ -34,49 +33,14 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=500, help="of the portal (default 500)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     options = parser.parse_args()
-    names = options.names or _NAMES
-    unknown = set(names) - set(_NAMES)
+    names = options.names or list(_BENCHMARKS)
+    unknown = set(names) - set(_BENCHMARKS)
     if unknown:
-        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(_NAMES)}")
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(_BENCHMARKS)}")
     results: dict[str, Any] = {"machine": _machine()}
     print(f"{results['machine']}\n")
-    if "reading-path" in names:
-        lines = reading_path.measure(options.readings, options.obvious_readings)
-        results["reading_path"] = [asdict(line) | {"rate": line.rate} for line in lines]
-        _print_reading_path(lines)
-    if "codecs" in names:
-        speeds = sensor_codecs.measure()
-        results["codecs"] = [asdict(one) for one in speeds]
-        print("one process, calls/s")
-        for one in speeds:
-            print(f"{one.name:40}{one.rate:>12,.0f}")
-        print()
-    if "commands" in names:
-        latency = command_latency.measure()
-        results["commands"] = asdict(latency)
-        print(
-            f"commands, REST → device: {latency.commands:,} at {latency.rate_per_s:.0f}/s, "
-            f"p50 {latency.p50_ms:.0f} ms, p99 {latency.p99_ms:.0f} ms, "
-            f"longest {latency.longest_ms:.0f} ms, missing {latency.missing}\n"
-        )
-    if "idle" in names:
-        found = idle.measure(options.idle_seconds)
-        results["idle"] = asdict(found)
-        print(
-            f"idle: {found.cpu_percent:.1f} % of a core, {found.own_mb:.0f} MB own processes, "
-            f"{found.servers_mb:.0f} MB servers; ready {found.start_s:.1f} s after the command\n"
-        )
-    if "portal" in names:
-        scale = portal.Scale(
-            rows=options.rows,
-            connections=options.connections,
-            seconds=options.seconds,
-            export_rows=options.export_rows,
-            users=options.users,
-        )
-        speed = portal.measure(scale)
-        results["portal"] = asdict(speed)
-        portal.show(speed, scale)
+    for name in names:
+        results[name.replace("-", "_")] = _BENCHMARKS[name](options)
     if options.json:
         options.json.write_text(json.dumps(results, indent=2), "utf-8")
 
@@ -94,6 +58,73 @@ def _print_reading_path(lines: list[reading_path.Measurement]) -> None:
             f"{ratio:>14}{memory:>9}"
         )
     print()
+
+
+def _reading_path(options: argparse.Namespace) -> object:
+    lines = reading_path.measure(options.readings, options.obvious_readings)
+    _print_reading_path(lines)
+    return [asdict(line) | {"rate": line.rate} for line in lines]
+
+
+def _codecs(_: argparse.Namespace) -> object:
+    speeds = sensor_codecs.measure()
+    print("one process, calls/s")
+    for one in speeds:
+        print(f"{one.name:40}{one.rate:>12,.0f}")
+    print()
+    return [asdict(one) for one in speeds]
+
+
+def _commands(_: argparse.Namespace) -> object:
+    latency = command_latency.measure()
+    print(
+        f"commands, REST → device: {latency.commands:,} at {latency.rate_per_s:.0f}/s, "
+        f"p50 {latency.p50_ms:.0f} ms, p99 {latency.p99_ms:.0f} ms, "
+        f"longest {latency.longest_ms:.0f} ms, missing {latency.missing}\n"
+    )
+    return asdict(latency)
+
+
+def _idle(options: argparse.Namespace) -> object:
+    found = idle.measure(options.idle_seconds)
+    print(
+        f"idle: {found.cpu_percent:.1f} % of a core, {found.own_mb:.0f} MB own processes, "
+        f"{found.servers_mb:.0f} MB servers; ready {found.start_s:.1f} s after the command\n"
+    )
+    return asdict(found)
+
+
+def _portal(options: argparse.Namespace) -> object:
+    scale = portal.Scale(
+        rows=options.rows,
+        connections=options.connections,
+        seconds=options.seconds,
+        export_rows=options.export_rows,
+        users=options.users,
+    )
+    speed = portal.measure(scale)
+    portal.show(speed, scale)
+    return asdict(speed)
+
+
+def _cold_start(_: argparse.Namespace) -> object:
+    starts = cold_start.measure()
+    print(f"{'import of the Lambda archive':30}{'ms':>8}{'MB':>8}{'modules':>10}")
+    for start in starts:
+        print(f"{start.function:30}{start.import_ms:>8.0f}{start.peak_mb:>8.0f}{start.modules:>10}")
+    print()
+    return [asdict(start) for start in starts]
+
+
+_BENCHMARKS: Mapping[str, Callable[[argparse.Namespace], object]] = {
+    "reading-path": _reading_path,
+    "codecs": _codecs,
+    "commands": _commands,
+    "idle": _idle,
+    "portal": _portal,
+    "cold-start": _cold_start,
+}
+"""Each prints what it found, and returns it for the file."""
 
 
 def _machine() -> str:

@@ -3,7 +3,8 @@
 #
 #   . scripts/setup.sh              sets $root and $venv, defines set_up
 #   set_up runtime|dev [PROGRAM…]   .venv with the locked packages; PostgreSQL, Redis, Mosquitto;
-#                                   for dev a browser, where the system's packages have one;
+#                                   for dev also what builds the broker's image without a daemon,
+#                                   and a browser, where the system's packages have one;
 #                                   other programs, each of the system package of its name
 #
 # Messages go to standard error, one line a step. Several at once are safe.
@@ -21,14 +22,14 @@ die() {
 set_up() {
     local kind=$1
     shift
-    if _servers_installed && _has_programs "$@" && _packages_installed "$kind" &&
-        _browser_settled "$kind"; then
+    if _servers_installed && _tools_installed "$kind" && _has_programs "$@" &&
+        _packages_installed "$kind" && _browser_settled "$kind"; then
         return 0
     fi
     mkdir -p "$root/.cache"
     exec 9>"$root/.cache/set-up.lock"
     flock 9
-    _install_system_packages "$@"
+    _install_system_packages "$kind" "$@"
     _browser_settled "$kind" || _install_browser
     _packages_installed "$kind" || _install_packages "$kind"
     exec 9>&-
@@ -135,8 +136,14 @@ _servers_installed() {
     _has_postgres && _has_program redis-server && _has_program mosquitto
 }
 
+_tools_installed() {
+    [ "$1" != dev ] || { _has_program buildah && _has_program mmdebstrap; }
+}
+
 _install_system_packages() {
-    local packages=() python program
+    local packages=() python program kind=$1
+    shift
+    _tools_installed "$kind" || packages+=(buildah mmdebstrap debian-archive-keyring)
     _has_postgres || packages+=(postgresql)
     _has_program redis-server || packages+=(redis-server)
     _has_program mosquitto || packages+=(mosquitto)

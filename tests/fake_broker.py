@@ -44,11 +44,12 @@ class FakeSession:
 
 
 class FakeBroker:
-    """Broker tasks by address; an address in ``down`` cannot be reached."""
+    """Broker tasks by address; those in ``down`` are away, those in ``left`` not resolved."""
 
     def __init__(self, *addresses: str) -> None:
         self.queues: dict[str, list[BrokerMessage]] = {a: [] for a in addresses or ("a",)}
         self.down: set[str] = set()
+        self.left: set[str] = set()
         self.session_present = True
         self._packet_id = 0
 
@@ -56,8 +57,8 @@ class FakeBroker:
         self._packet_id += 1
         self.queues[address].append(BrokerMessage(topic, payload, self._packet_id, RECEIVED_AT))
 
-    def addresses(self) -> list[str]:
-        return list(self.queues)
+    def addresses(self, also: Sequence[str] = ()) -> list[str]:
+        return [*(address for address in self.queues if address not in self.left), *also]
 
     def open(self, address: str) -> FakeSession:
         if address in self.down:

@@ -26,6 +26,7 @@ from plumbline.settings import (
     DistributingSettings,
     LorawanCommandSettings,
     MaintenanceSettings,
+    MigrateSettings,
     MqttCommandSettings,
     ParsingSettings,
     PortalSettings,
@@ -36,6 +37,7 @@ from plumbline.settings import (
 from plumbline.topology import TOPOLOGY
 
 if TYPE_CHECKING:
+    from plumbline.adapters.mqtt.shared_credentials import SharedCredentials
     from plumbline.adapters.postgres.command_outbox import PostgresCommandOutbox
     from plumbline.adapters.postgres.device_events import PostgresDeviceEvents
     from plumbline.adapters.postgres.ledger import PostgresLedger
@@ -102,6 +104,17 @@ def ingest_broker(url: str, topics: str = DEFAULT_TOPICS, ca_file: str | None = 
 
     filters = [topic.strip() for topic in topics.split(",")]
     return MqttBroker(url, filters, ca_file=None if ca_file is None else Path(ca_file))
+
+
+def shared_credentials(url: str) -> "SharedCredentials":
+    """Return the devices' password file that all broker tasks read.
+
+    Args:
+        url: ``s3://bucket/key``.
+    """
+    from plumbline.adapters.mqtt.shared_credentials import SharedCredentials  # noqa: PLC0415 - see the module's docstring
+
+    return SharedCredentials(url)
 
 
 def devices(database_url: str, credentials: DeviceCredentials) -> "Devices":
@@ -254,6 +267,20 @@ def retention(database_url: str | None = None) -> Retention:
     return Retention(PostgresRetention(Database(url, StoreUnavailable)), SystemClock())
 
 
+def migrate_database() -> dict[str, list[str]]:
+    """Apply pending revisions and grant the roles their privileges; return what was applied.
+
+    Raises:
+        StoreUnavailable: The database cannot be reached.
+        ConfigurationError: Its schema is of a newer version, or the user may not make roles.
+    """
+    from plumbline.adapters.postgres.migrate import migrate  # noqa: PLC0415 - see the module's docstring
+    from plumbline.adapters.postgres.privileges import grant_privileges  # noqa: PLC0415
+
+    url = load(MigrateSettings).database_url.reveal()
+    return {"applied": migrate(url), "roles": grant_privileges(url)}
+
+
 def statuses(database_url: str) -> "PostgresStatuses":
     """Return device status and fleet statistics of that database."""
     from plumbline.adapters.postgres.database import Database  # noqa: PLC0415 - see the module's docstring
@@ -278,9 +305,18 @@ def quarantine(database_url: str) -> "PostgresQuarantine":
     return PostgresQuarantine(Database(database_url, StoreUnavailable))
 
 
-def replay(database_url: str) -> Replay:
-    """Wire the replay of refused messages into the queues of that database."""
-    distributing = local_queue(database_url, "distributing")
+def replay(database_url: str, queue_url: Secret | None = None) -> Replay:
+    """Wire the replay of refused messages.
+
+    Args:
+        database_url: Where they are.
+        queue_url: Of the queue `distributing`; without it, that of the database.
+    """
+    distributing: Queue = (
+        local_queue(database_url, "distributing")
+        if queue_url is None
+        else queue(queue_url, "distributing")
+    )
     intake = Intake(distributing, SystemClock(), lorawan_devices(database_url))
     return Replay(quarantine(database_url), intake)
 

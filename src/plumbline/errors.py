@@ -11,12 +11,14 @@
     │   ├── LastAdmin             the portal would be left without an admin
     │   ├── Conflict              the present state does not allow it
     │   ├── KeyReused             an idempotency key was used for another request
-    │   └── NotFound              the named device, queue or entry does not exist
+    │   ├── NotFound              the named device, queue or entry does not exist
+    │   └── PackagingFailed       what AWS should run cannot be built, or is too large for it
     ├── TransientError            retried
     │   ├── BrokerUnavailable
     │   ├── QueueUnavailable
     │   ├── StoreUnavailable
     │   ├── CacheUnavailable
+    │   ├── FunctionUnavailable   the function that runs commands inside the VPC
     │   └── AlreadyRunning        another run of a single-run function holds the lock
     └── ConfigurationError        refuse to start, naming the setting
 
@@ -77,6 +79,10 @@ class NotFound(PermanentError):
     """The named device, queue or entry does not exist."""
 
 
+class PackagingFailed(PermanentError):
+    """What AWS should run cannot be built, or is larger than AWS takes."""
+
+
 class TransientError(PlumblineError):
     """Trying again later can help."""
 
@@ -95,6 +101,10 @@ class StoreUnavailable(TransientError):
 
 class CacheUnavailable(TransientError):
     """The cache cannot be reached."""
+
+
+class FunctionUnavailable(TransientError):
+    """The function that runs commands inside the VPC cannot be invoked, or failed."""
 
 
 class AlreadyRunning(TransientError):

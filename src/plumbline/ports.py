@@ -73,11 +73,14 @@ class BrokerSession(Protocol):
 class Broker(Protocol):
     """All broker tasks that the endpoint resolves to."""
 
-    def addresses(self) -> list[str]:
+    def addresses(self, also: Sequence[str] = ()) -> list[str]:
         """Resolve the endpoint.
 
+        Args:
+            also: IP addresses of tasks that the endpoint's name does not stand for any more.
+
         Raises:
-            BrokerUnavailable: It does not resolve.
+            BrokerUnavailable: It does not resolve, and there are no others.
         """
         ...
 

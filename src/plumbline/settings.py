@@ -7,6 +7,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from plumbline.aws_settings import AWS_MODELS, urls_from_hosts
 from plumbline.errors import ConfigurationError
 from plumbline.topology import TOPOLOGY
 
@@ -128,6 +129,27 @@ class LorawanCommandSettings(msgspec.Struct, frozen=True, kw_only=True):
     ]
 
 
+class MigrateSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the function that brings the database to a version."""
+
+    database_url: Annotated[Secret, Meta(description="As the owner of its tables.")]
+
+
+class OperateSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Of the function that runs the command line on AWS; the commands read them as they need."""
+
+    database_url: Annotated[Secret, Meta(description="`postgresql://user:password@host/name`.")]
+    redis_url: Annotated[
+        Secret | None, Meta(description="Where the portal keeps copies of sessions and tokens.")
+    ] = None
+    broker_passwords: Annotated[
+        str | None, Meta(description="`s3://bucket/key` that the broker's tasks read devices from.")
+    ] = None
+    distributing_queue_url: Annotated[
+        Secret | None, Meta(description="Queue `distributing`, for what is replayed.")
+    ] = None
+
+
 class WorkerSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Of a worker process of the local runtime, beside those of its functions."""
 
@@ -214,6 +236,64 @@ class PortalServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     portal_host: Annotated[str, Meta(description="Address to listen on.")] = "127.0.0.1"
     portal_port: Annotated[int, Meta(ge=1, le=65535, description="Port to listen on.")] = 8080
     portal_workers: Annotated[int, Meta(ge=1, le=64, description="Worker processes.")] = 2
+    portal_certificate_file: Annotated[
+        str | None,
+        Meta(description="PEM certificate; with it and its key the portal speaks HTTPS."),
+    ] = None
+    portal_key_file: Annotated[
+        str | None, Meta(description="PEM key of `PORTAL_CERTIFICATE_FILE`.")
+    ] = None
+
+
+class BrokerTaskSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """Of one broker task, the container's entry point."""
+
+    broker_ingest_password: Annotated[Secret, Meta(description="Of `plumbline-ingest`.")]
+    broker_command_password: Annotated[Secret, Meta(description="Of `plumbline-command`.")]
+    broker_monitor_password: Annotated[Secret, Meta(description="Of `plumbline-monitor`.")]
+    broker_certificate: Annotated[
+        str, Meta(description="Certificate of the TLS listener and its chain, PEM text.")
+    ]
+    broker_private_key: Annotated[Secret, Meta(description="Its key, PEM text.")]
+    broker_passwords: Annotated[
+        str, Meta(description="`s3://bucket/key` of the devices' password file.")
+    ]
+    broker_data_dir: Annotated[str, Meta(description="Shared by all tasks; holds the slots.")] = (
+        "/data"
+    )
+    broker_run_dir: Annotated[
+        str, Meta(description="This task's own: configuration, passwords, the health check's note.")
+    ] = "/run/plumbline"
+    broker_slots: Annotated[
+        int, Meta(ge=1, le=100, description="How many slots there are: as many as tasks.")
+    ] = 2
+    broker_host: Annotated[str, Meta(description="Address of the TLS listener.")] = "0.0.0.0"  # noqa: S104 - devices come from everywhere
+    broker_port: Annotated[int, Meta(ge=1, le=65535, description="Port of the TLS listener.")] = (
+        8883
+    )
+    broker_plain_host: Annotated[
+        str, Meta(description="Address of the listener without TLS; others than loopback are open.")
+    ] = "127.0.0.1"
+    broker_plain_port: Annotated[
+        int, Meta(ge=1, le=65535, description="Port of the listener without TLS.")
+    ] = 1883
+    broker_max_queued_bytes: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Payload that waits for one client at most, beyond which messages are"
+            " dropped; three times as much memory where payloads have 200 bytes.",
+        ),
+    ] = 268_435_456
+    broker_drain_s: Annotated[
+        float, Meta(ge=0, description="How long a stop waits until the queue is empty, seconds.")
+    ] = 100.0
+    broker_report_every_s: Annotated[
+        float, Meta(ge=1, description="Period of the metrics, seconds.")
+    ] = 60.0
+    mqtt_topic: Annotated[
+        str, Meta(description="Topic filters of the ingest session, as parsing has them.")
+    ] = DEFAULT_TOPICS
 
 
 MODELS: tuple[type[msgspec.Struct], ...] = (
@@ -224,10 +304,16 @@ MODELS: tuple[type[msgspec.Struct], ...] = (
     MaintenanceSettings,
     MqttCommandSettings,
     LorawanCommandSettings,
+    MigrateSettings,
+    OperateSettings,
     WorkerSettings,
     PortalSettings,
     PortalServerSettings,
+    BrokerTaskSettings,
+    *AWS_MODELS,
 )
+
+_OR_HOST = {"database_url": ", nor is DATABASE_HOST", "redis_url": ", nor is REDIS_HOST"}
 
 _S = TypeVar("_S", bound=msgspec.Struct)
 
@@ -235,10 +321,13 @@ _S = TypeVar("_S", bound=msgspec.Struct)
 def load(model: type[_S], environment: Mapping[str, str] | None = None) -> _S:
     """Read a settings model from the environment; names are the fields' in upper case.
 
+    The settings of ``plumbline.aws_settings`` stand for the URLs that a model asks for.
+
     Raises:
         ConfigurationError: A setting is missing or wrong; the message names it.
     """
     environment = os.environ if environment is None else environment
+    environment = {**environment, **urls_from_hosts(environment)}
     given = {
         field.name: environment[field.name.upper()]
         for field in msgspec.structs.fields(model)
@@ -246,7 +335,8 @@ def load(model: type[_S], environment: Mapping[str, str] | None = None) -> _S:
     }
     for field in msgspec.structs.fields(model):
         if field.name not in given and field.required:
-            msg = f"{field.name.upper()} is not set"
+            instead = _OR_HOST.get(field.name, "")
+            msg = f"{field.name.upper()} is not set{instead}"
             raise ConfigurationError(msg)
     try:
         return msgspec.convert(given, model, strict=False, dec_hook=_decode)

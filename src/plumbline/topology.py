@@ -18,6 +18,8 @@ class Function:
     memory_mb: int
     alone: bool = False
     """At most one run at a time (reserved concurrency 1)."""
+    by_hand: bool = False
+    """Invoked by people, on AWS alone: on one machine its work is a command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,10 @@ TOPOLOGY = Topology(
         Function("maintenance", "plumbline.lambdas.maintenance.handler", 300, 256, alone=True),
         Function("mqtt_command", "plumbline.lambdas.mqtt_command.handler", 30, 256),
         Function("lorawan_command", "plumbline.lambdas.lorawan_command.handler", 30, 256),
+        Function(
+            "migrate", "plumbline.lambdas.migrate.handler", 300, 512, alone=True, by_hand=True
+        ),
+        Function("operate", "plumbline.cli.operate.handler", 120, 512, by_hand=True),
     ),
     queues=(
         QueueSpec(

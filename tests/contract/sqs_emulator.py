@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,8 +33,12 @@ _POLL_S = 0.05
 
 
 @contextmanager
-def running_sqs_emulator() -> Iterator[str]:
-    """Start the emulator with nothing but SQS, yield its endpoint URL, stop it at the end."""
+def running_sqs_emulator(*services: str) -> Iterator[str]:
+    """Start the emulator with SQS, yield its endpoint URL, stop it at the end.
+
+    Args:
+        services: Further ones that it shall have: ``s3``, ``secretsmanager``.
+    """
     python = _ensure_installed()
     with tempfile.TemporaryDirectory(prefix="plumbline-sqs-") as home:
         port = _free_port()
@@ -43,7 +47,7 @@ def running_sqs_emulator() -> Iterator[str]:
             process = subprocess.Popen(
                 [str(python), "-m", "localstack.runtime.main"],
                 cwd=home,
-                env=_environment(home, port),
+                env=_environment(home, port, ["sqs", *services]),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -74,7 +78,7 @@ def sqs_client(endpoint_url: str) -> SQSClient:
     return client
 
 
-def _environment(home: str, port: int) -> dict[str, str]:
+def _environment(home: str, port: int, services: Sequence[str]) -> dict[str, str]:
     return {
         "PATH": "/usr/bin:/bin",
         "HOME": home,
@@ -83,7 +87,7 @@ def _environment(home: str, port: int) -> dict[str, str]:
         "GATEWAY_SERVER": "hypercorn",  # the other one listens on every address
         "LOCALSTACK_HOST": f"{_HOST}:{port}",
         "USE_SSL": "0",
-        "SERVICES": "sqs",
+        "SERVICES": ",".join(services),
         "STRICT_SERVICE_LOADING": "1",
         "EAGER_SERVICE_LOADING": "1",
         "SQS_ENDPOINT_STRATEGY": "path",

@@ -312,3 +312,12 @@ class HurryingClock(FakeClock):
     def now(self) -> datetime:
         self.advance(10)
         return super().now()
+
+
+def test_a_task_that_has_left_the_name_is_drained_with_the_others() -> None:
+    broker, queue = FakeBroker("a", "leaving"), ScriptedQueue()
+    publish(broker, "d1", 1)
+    broker.publish("tilt/d2/telemetry", payload(1), "leaving")
+    broker.left.add("leaving")
+    assert parse(broker, queue).run(lambda: 60).messages == 1
+    assert parse(broker, queue).run(lambda: 60, ["leaving"]).messages == 1

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import redis
 
+from plumbline.adapters.redis_access import TokenProvider, split_url
 from plumbline.adapters.redis_entries import (
     PUT_NEWER,
     STATISTICS_KEY,
@@ -33,10 +34,12 @@ def connect(url: str) -> redis.Redis:
     """Return a client that gives up soon; it connects at its first command.
 
     Args:
-        url: ``redis://…``, ``rediss://…`` or ``unix://…``.
+        url: ``redis://…``, ``rediss://…`` or ``unix://…``, or one with ``+iam``.
     """
+    plain, sign_in = split_url(url)
     return redis.Redis.from_url(
-        url,
+        plain,
+        credential_provider=None if sign_in is None else TokenProvider(sign_in),
         decode_responses=True,
         socket_connect_timeout=_CONNECT_TIMEOUT_S,
         socket_timeout=_ANSWER_TIMEOUT_S,

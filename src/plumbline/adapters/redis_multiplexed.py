@@ -9,6 +9,7 @@ TRACKING of RESP3), and for ``KNOWN_FOR_S`` at most, should Redis or the network
 """
 
 import asyncio
+import contextlib
 import ssl
 import time
 from collections import deque
@@ -18,14 +19,16 @@ from urllib.parse import unquote, urlsplit
 
 import hiredis
 
+from plumbline.adapters.redis_access import SignIn, split_url
 from plumbline.adapters.redis_known import AGE_EVERY_S, KnownValues
-from plumbline.errors import CacheUnavailable, ConfigurationError
+from plumbline.errors import CacheUnavailable, ConfigurationError, PlumblineError
 
 _CONNECT_TIMEOUT_S = 0.5
 _ANSWER_TIMEOUT_S = 0.5
 # After a failure nobody asks again for so long: while Redis is away, requests do not wait for it.
 _REST_S = 2.0
 _DEFAULT_PORT = 6379
+_SIGN_IN_EVERY_S = 11 * 3600.0
 
 # Pushes its time to live only where that has become shorter by so much: writing ends what others
 # have at hand.
@@ -43,20 +46,26 @@ class MultiplexedRedis:
     """One connection, opened at the first command and again after it broke; for one event loop.
 
     Args:
-        url: ``redis://``, ``rediss://`` or ``unix://``, with password and database number.
+        url: ``redis://``, ``rediss://`` or ``unix://``, with password and database number, or one
+            with ``+iam``.
+        sign_in_every_s: How often a connection with a token signs in again; ElastiCache ends it
+            after twelve hours without.
 
     Raises:
         ConfigurationError: Not such a URL.
     """
 
-    def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
+    def __init__(self, url: str, *, sign_in_every_s: float = _SIGN_IN_EVERY_S) -> None:
+        plain, self._sign_in = split_url(url)
+        self._sign_in_every_s = sign_in_every_s
+        parts = urlsplit(plain)
         if parts.scheme not in {"redis", "rediss", "unix"}:
             msg = "REDIS_URL must begin with redis://, rediss:// or unix://"
             raise ConfigurationError(msg)
         self._parts = parts
         self._connection: _Connection | None = None
         self._connecting: asyncio.Task[_Connection] | None = None
+        self._signing_in: asyncio.Task[None] | None = None
         self._resting_until_s = 0.0
 
     async def execute(self, *command: str | bytes | float) -> Any:  # noqa: ANN401 - any answer
@@ -115,8 +124,9 @@ class MultiplexedRedis:
 
     async def close(self) -> None:
         """Close the connection."""
-        if self._connecting is not None:
-            self._connecting.cancel()
+        for task in (self._connecting, self._signing_in):
+            if task is not None:
+                task.cancel()
         if self._connection is not None:
             self._connection.fail("closed")
 
@@ -129,19 +139,20 @@ class MultiplexedRedis:
         try:
             # Shielded: one request that is given up must not end the attempt of all others.
             return await asyncio.shield(self._connecting)
-        except (OSError, TimeoutError, ValueError) as error:
+        except (OSError, TimeoutError, ValueError, PlumblineError) as error:
             self._rest()
             raise CacheUnavailable(str(error) or type(error).__name__) from error
 
     async def _open(self) -> "_Connection":
         try:
+            greeting = await self._greeting()
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
-                self._connection = await self._dial()
+                self._connection = await self._dial(greeting)
                 return self._connection
         finally:
             self._connecting = None
 
-    async def _dial(self) -> "_Connection":
+    async def _dial(self, greeting: list[tuple[str, ...]]) -> "_Connection":
         loop, parts = asyncio.get_running_loop(), self._parts
         connection: _Connection
         if parts.scheme == "unix":
@@ -154,21 +165,36 @@ class MultiplexedRedis:
                 ssl=ssl.create_default_context() if parts.scheme == "rediss" else None,
             )
         connection.when_late = self._rest
-        for command in self._greeting():
+        for command in greeting:
             answer = await connection.send(command)
             if isinstance(answer, hiredis.ReplyError):
                 connection.fail(str(answer))
                 raise ConnectionError(str(answer))
+        if self._sign_in is not None:
+            if self._signing_in is not None:
+                self._signing_in.cancel()
+            self._signing_in = asyncio.create_task(self._keep_signed_in(connection, self._sign_in))
         for command in _TRACKING:
             if isinstance(await connection.send(command), hiredis.ReplyError):
                 return connection  # not allowed here: then nothing stays at hand
         connection.tracks = True
         return connection
 
-    def _greeting(self) -> list[tuple[str, ...]]:
+    async def _keep_signed_in(self, connection: "_Connection", sign_in: SignIn) -> None:
+        """Sign in again on the same connection, until it ends."""
+        while True:
+            await asyncio.sleep(self._sign_in_every_s)
+            if connection.broken:
+                return
+            with contextlib.suppress(PlumblineError):  # the old one is good for another hour
+                await connection.send(("AUTH", *await asyncio.to_thread(sign_in)))
+
+    async def _greeting(self) -> list[tuple[str, ...]]:
         username, password = self._parts.username, self._parts.password
         commands: list[tuple[str, ...]] = []
-        if password:
+        if self._sign_in is not None:
+            commands.append(("AUTH", *await asyncio.to_thread(self._sign_in)))
+        elif password:
             commands.append(("AUTH", unquote(username or "default"), unquote(password)))
         number = self._parts.path.strip("/")
         if self._parts.scheme != "unix" and number not in {"", "0"}:

@@ -1,6 +1,6 @@
 """From the broker to the queue: nothing is acknowledged before the queue has accepted it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from plumbline.application.intake import Accepted, Intake
@@ -67,11 +67,12 @@ class Parse:
         self._lock = lock
         self._drain = drain
 
-    def run(self, remaining_s: Callable[[], float]) -> ParseReport:
+    def run(self, remaining_s: Callable[[], float], also: Sequence[str] = ()) -> ParseReport:
         """Take what the broker has until it is drained or the time is nearly up.
 
         Args:
             remaining_s: Seconds until the run must be over.
+            also: See ``Broker.addresses``.
 
         Raises:
             AlreadyRunning: Another run is at work.
@@ -81,7 +82,7 @@ class Parse:
         report = ParseReport()
         failures: list[BrokerUnavailable] = []
         with self._lock.hold("parsing"):
-            for address in self._broker.addresses():
+            for address in self._broker.addresses(also):
                 try:
                     with self._broker.open(address) as session:
                         report.sessions_created += not session.session_present

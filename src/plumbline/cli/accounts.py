@@ -11,7 +11,13 @@ from plumbline import bootstrap
 from plumbline.application.accounts import Accounts
 from plumbline.cli.duration import Duration
 from plumbline.cli.output import message, print_json, print_table
-from plumbline.cli.system import data_dir_option, database_url, json_option, require_running
+from plumbline.cli.system import (
+    data_dir_option,
+    database_url,
+    given_url,
+    json_option,
+    require_running,
+)
 from plumbline.domain.account import MAX_PASSWORD_LENGTH, ApiToken, Role, Scope, User
 from plumbline.errors import PermanentError
 
@@ -181,9 +187,9 @@ def revoke(token_id: int, data_dir: Path) -> None:
 
 
 def _accounts(data_dir: Path) -> Accounts:
-    redis_url = os.environ.get("REDIS_URL")
+    redis_url = given_url("REDIS_URL")
     # Of the same system as the database: another's knows nothing of these sessions.
-    if redis_url is None and not os.environ.get("DATABASE_URL"):
+    if redis_url is None and given_url("DATABASE_URL") is None:
         redis_url = require_running(data_dir).redis_url
     return bootstrap.accounts(database_url(data_dir), redis_url, f"cli:{_account()}")
 

@@ -7,6 +7,7 @@ import click
 from plumbline import bootstrap
 from plumbline.adapters.postgres.migrate import migrate as apply_revisions
 from plumbline.adapters.postgres.migrate import schema_status
+from plumbline.adapters.postgres.privileges import grant_privileges
 from plumbline.cli.output import message, print_json
 from plumbline.cli.system import data_dir_option, database_url, json_option
 
@@ -22,6 +23,13 @@ def migrate(data_dir: Path) -> None:
     """Bring the schema to the newest revision."""
     applied = apply_revisions(database_url(data_dir))
     message(f"applied {', '.join(applied)}" if applied else "the schema is up to date")
+
+
+@db.command()
+@data_dir_option
+def grant(data_dir: Path) -> None:
+    """Make the roles of the functions, and give each what its work needs and nothing else."""
+    message(f"granted {', '.join(grant_privileges(database_url(data_dir)))}")
 
 
 @db.command()

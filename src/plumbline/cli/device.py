@@ -1,6 +1,7 @@
 """`plumbline device`: who may send readings."""
 
 import json
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -251,8 +252,20 @@ def events(device_id: str, limit: int, data_dir: Path, *, as_json: bool) -> None
     )
 
 
+@device.command()
+@data_dir_option
+def publish(data_dir: Path) -> None:
+    """Tell the broker again who may connect, as after a restore of the database."""
+    _devices(data_dir).publish()
+    message("the broker knows all devices")
+
+
 def _devices(data_dir: Path) -> Devices:
-    return devices_of(data_dir, database_url(data_dir))
+    url = database_url(data_dir)
+    shared = os.environ.get("BROKER_PASSWORDS")
+    if shared:
+        return bootstrap.devices(url, bootstrap.shared_credentials(shared))
+    return devices_of(data_dir, url)
 
 
 def _entry(given: dict[str, Any]) -> Lorawan:

@@ -1,6 +1,7 @@
 """`plumbline`: finds the sub-command, runs it, translates errors to exit codes."""
 
 import sys
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 
@@ -24,6 +25,8 @@ _COMMANDS = {
     "user": ("plumbline.cli.accounts", "user"),
     "token": ("plumbline.cli.accounts", "token"),
     "db": ("plumbline.cli.db", "db"),
+    "package": ("plumbline.cli.package", "package"),
+    "cost": ("plumbline.cli.cost", "cost"),
     "settings": ("plumbline.cli.settings", "settings"),
 }
 
@@ -41,6 +44,16 @@ class _Commands(click.Group):
         command: click.Command = getattr(import_module(module), attribute)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the named command; with `--function` the one that sends it there, whole."""
+        if ctx.params.get("function") is not None:
+            from plumbline.cli.remote import remote  # noqa: PLC0415 - loads boto3
+
+            return "remote", remote, args
+        return super().resolve_command(ctx, args)
+
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
@@ -51,23 +64,41 @@ class _Commands(click.Group):
     show_default=True,
     help="Where the system on this machine keeps everything.",
 )
+@click.option(
+    "--function",
+    envvar="PLUMBLINE_FUNCTION",
+    metavar="NAME",
+    help="Have this Lambda function, `operate` of a deployment, run the command.",
+)
 @click.version_option(package_name="plumbline")
 @click.pass_context
-def cli(ctx: click.Context, data_dir: Path) -> None:
+def cli(ctx: click.Context, data_dir: Path, function: str | None) -> None:  # noqa: ARG001 - see resolve_command
     """Watch tilt sensors: take their readings, lose none, and prove it."""
     ctx.obj = data_dir
 
 
-def main() -> None:
-    """Run the command line; exit 0 ok, 1 a check failed, 2 usage or configuration."""
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        arguments: In the place of the process's own.
+
+    Returns:
+        0 ok, 1 a check failed, 2 usage or configuration.
+    """
     try:
-        code = cli(standalone_mode=False)
+        code = cli(None if arguments is None else list(arguments), standalone_mode=False)
     except click.ClickException as error:
         error.show()
-        sys.exit(error.exit_code)
+        return error.exit_code
     except click.Abort:
-        sys.exit(130)
+        return 130
     except PlumblineError as error:
         click.echo(f"plumbline: {error}", err=True)
-        sys.exit(of_type(EXIT_CODES, error))
-    sys.exit(code if isinstance(code, int) else 0)
+        return of_type(EXIT_CODES, error)
+    return code if isinstance(code, int) else 0
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    sys.exit(run())

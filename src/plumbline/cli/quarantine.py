@@ -1,5 +1,6 @@
 """`plumbline quarantine`: messages that could not become a reading."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from plumbline.cli.output import message, print_json, print_table
 from plumbline.cli.system import data_dir_option, database_url, json_option
 from plumbline.domain.quarantine import QuarantineEntry
 from plumbline.domain.reason import Reason
+from plumbline.settings import Secret
 
 _IDS = click.argument("ids", nargs=-1, type=int)
 _DEVICE = click.option("--device", "device_id", help="Only of this device.")
@@ -80,7 +82,8 @@ def replay(ids: tuple[int, ...], device_id: str | None, reason: str | None, data
     if not chosen:
         message("nothing to replay")
         return
-    report = bootstrap.replay(url).run(chosen)
+    queue_url = os.environ.get("DISTRIBUTING_QUEUE_URL")
+    report = bootstrap.replay(url, None if queue_url is None else Secret(queue_url)).run(chosen)
     message(
         f"{report.readings} became readings, {report.events} events of their device, "
         f"{report.answers} answers to commands, "

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
+from plumbline.aws_settings import urls_from_hosts
 from plumbline.errors import ConfigurationError
 from plumbline.local.endpoints import Endpoints, read_endpoints
 
@@ -43,9 +44,18 @@ def require_running(data_dir: Path) -> Endpoints:
 
 
 def database_url(data_dir: Path) -> str:
-    """Return the database of the running system, or DATABASE_URL where that is set.
+    """Return the database of the running system, or of DATABASE_URL or DATABASE_HOST.
 
     Raises:
-        ConfigurationError: Nothing runs there, and DATABASE_URL is not set.
+        ConfigurationError: Nothing runs there, and neither is set.
     """
-    return os.environ.get("DATABASE_URL") or require_running(data_dir).database_url
+    return given_url("DATABASE_URL") or require_running(data_dir).database_url
+
+
+def given_url(name: str) -> str | None:
+    """Return a URL that the environment has, or that its host settings stand for.
+
+    Raises:
+        ConfigurationError: Both are given, or a part of them.
+    """
+    return urls_from_hosts(os.environ).get(name) or os.environ.get(name)

@@ -15,13 +15,18 @@ _use_case = bootstrap.once_a_thread(bootstrap.parse)
 
 @_log.inject_lambda_context
 @_metrics.log_metrics
-def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa: ARG001 - a schedule's event says nothing
+def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:
     """Drain the broker once.
+
+    Args:
+        event: A schedule's says nothing. That of a broker task that stops brings its address,
+            which the endpoint's name does not stand for any more.
+        context: Lambda's.
 
     Raises:
         TransientError: The schedule's retry policy runs it again; nothing is lost.
     """
-    report = _use_case().run(remaining_s(context))
+    report = _use_case().run(remaining_s(context), _stopping(event))
     _metrics.add_metric("MessagesReceived", MetricUnit.Count, report.messages)
     _metrics.add_metric("ReadingsParsed", MetricUnit.Count, report.readings)
     _metrics.add_metric("EventsParsed", MetricUnit.Count, report.events)
@@ -46,3 +51,13 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa:
             drained=report.drained,
         )
     return asdict(report)
+
+
+def _stopping(event: dict[str, Any]) -> list[str]:
+    """Return the addresses of the task in an "ECS Task State Change"; none in any other event."""
+    return [
+        detail["value"]
+        for attachment in event.get("detail", {}).get("attachments", [])
+        for detail in attachment.get("details", [])
+        if detail["name"] == "privateIPv4Address"
+    ]

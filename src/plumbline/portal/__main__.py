@@ -1,9 +1,10 @@
 """Serves the portal: `python -m plumbline.portal`."""
 
 import sys
+from pathlib import Path
 
 from granian import Granian
-from granian.constants import Interfaces, Loops
+from granian.constants import Interfaces, Loops, SSLProtocols
 
 from plumbline.adapters.redis_multiplexed import MultiplexedRedis
 from plumbline.errors import ConfigurationError
@@ -18,6 +19,7 @@ def main() -> int:
     """Serve until SIGTERM or SIGINT; return 0, or 2 where a setting is missing or wrong."""
     try:
         settings = load(PortalServerSettings)
+        _check_certificate(settings)
         _check_settings_of_workers()
     except ConfigurationError as error:
         sys.stderr.write(f"plumbline.portal: {error}\n")
@@ -28,6 +30,7 @@ def main() -> int:
 
 def serve(factory: str, settings: PortalServerSettings) -> None:
     """Serve the application that ``module:function`` makes, until SIGTERM or SIGINT."""
+    certificate, key = settings.portal_certificate_file, settings.portal_key_file
     Granian(
         factory,
         address=settings.portal_host,
@@ -42,7 +45,16 @@ def serve(factory: str, settings: PortalServerSettings) -> None:
         websockets=False,
         log_access=False,
         log_dictconfig={"formatters": {"generic": {"()": JsonLines}, "access": {"()": JsonLines}}},
+        ssl_cert=None if certificate is None else Path(certificate),
+        ssl_key=None if key is None else Path(key),
+        ssl_protocol_min=SSLProtocols.tls12,
     ).serve()
+
+
+def _check_certificate(settings: PortalServerSettings) -> None:
+    if (settings.portal_certificate_file is None) != (settings.portal_key_file is None):
+        msg = "PORTAL_CERTIFICATE_FILE and PORTAL_KEY_FILE must be set together"
+        raise ConfigurationError(msg)
 
 
 def _check_settings_of_workers() -> None:

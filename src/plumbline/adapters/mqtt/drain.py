@@ -40,16 +40,19 @@ class MqttBroker:
         self._known: dict[str, tuple[Endpoint, str]] = {}
         self._subscribed: set[str] = set()
 
-    def addresses(self) -> list[str]:
+    def addresses(self, also: Sequence[str] = ()) -> list[str]:
         """Resolve the endpoints to ``ip:port`` (IPv6 in brackets), sorted, each once.
 
+        Args:
+            also: IP addresses of tasks that the endpoints' names do not stand for any more.
+
         Raises:
-            BrokerUnavailable: One does not resolve.
+            BrokerUnavailable: One does not resolve, and there are no others.
         """
         self._known = {
             _join(ip, endpoint.port): (endpoint, ip)
             for endpoint in self._endpoints
-            for ip in self._resolve(endpoint.host, endpoint.port)
+            for ip in [*self._resolve_beside(endpoint, also), *also]
         }
         return sorted(self._known)
 
@@ -81,6 +84,15 @@ class MqttBroker:
             session.close()
             raise
         return session
+
+    def _resolve_beside(self, endpoint: Endpoint, also: Sequence[str]) -> Sequence[str]:
+        """Resolve; beside other addresses, the name may stand for nothing any more."""
+        try:
+            return self._resolve(endpoint.host, endpoint.port)
+        except BrokerUnavailable:
+            if also:
+                return []
+            raise
 
 
 def _join(ip: str, port: int) -> str:

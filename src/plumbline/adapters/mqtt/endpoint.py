@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
+from plumbline.adapters.aws_tokens import read_secret
 from plumbline.errors import BrokerUnavailable, ConfigurationError
 
 Resolve = Callable[[str, int], Sequence[str]]
@@ -66,11 +67,14 @@ class Endpoint:
         """Read ``mqtt://user:password@host:port`` or ``mqtts://…``.
 
         Args:
-            url: User and password percent-encoded; the port may be absent (1883, 8883).
+            url: User and password percent-encoded; the port may be absent (1883, 8883). The query
+                may have ``password_secret`` (with ``region``) in the place of a password, and
+                ``ca_pem``.
             ca_file: PEM certificates to trust instead of the system's, for ``mqtts``.
         Raises:
             ConfigurationError: Not such a URL, or the CA file cannot be read. The message
                 shows neither user nor password.
+            StoreUnavailable: The secret cannot be read.
         """
         try:
             parts = urlsplit(url)
@@ -84,15 +88,21 @@ class Endpoint:
         if not host:
             msg = "the broker URL names no host"
             raise ConfigurationError(msg)
-        if not parts.username or parts.password is None:
+        query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+        if not parts.username or (parts.password is None) == ("password_secret" not in query):
             msg = "the broker URL needs a user name and a password"
             raise ConfigurationError(msg)
+        password = (
+            unquote(parts.password)
+            if parts.password is not None
+            else read_secret(query["password_secret"], query["region"])
+        )
         return cls(
             host=host,
             port=port or _DEFAULT_PORTS[parts.scheme],
             username=unquote(parts.username),
-            password=unquote(parts.password),
-            tls=_tls(host, ca_file) if parts.scheme == "mqtts" else None,
+            password=password,
+            tls=_tls(host, ca_file, query.get("ca_pem")) if parts.scheme == "mqtts" else None,
         )
 
 
@@ -114,16 +124,19 @@ def resolve_host(host: str, port: int) -> list[str]:
     return v4 or [str(info[4][0]) for info in found]
 
 
-def _tls(host: str, ca_file: Path | None) -> ssl.SSLContext:
+def _tls(host: str, ca_file: Path | None, ca_pem: str | None) -> ssl.SSLContext:
     context = _NamedContext(ssl.PROTOCOL_TLS_CLIENT)  # requires a certificate for the right name
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.name = host
     try:
-        if ca_file is None:
+        if ca_pem is not None:
+            context.load_verify_locations(cadata=ca_pem)
+        elif ca_file is None:
             context.load_default_certs()
         else:
             context.load_verify_locations(ca_file)
     except OSError as error:
-        msg = f"the broker's CA file {ca_file} cannot be read: {error.strerror or error}"
+        what = "BROKER_CA_PEM" if ca_pem is not None else f"the broker's CA file {ca_file}"
+        msg = f"{what} cannot be read: {error.strerror or error}"
         raise ConfigurationError(msg) from error
     return context

@@ -10,6 +10,7 @@ import psycopg
 from psycopg import errors as pg
 from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
+from plumbline.adapters.postgres.access import connection_url
 from plumbline.adapters.postgres.database import TRANSIENT
 from plumbline.errors import StoreUnavailable
 
@@ -45,14 +46,15 @@ class AsyncDatabase:
     While the server is away, who asks is told at once; a probe sees when it is back.
 
     Args:
-        url: ``postgresql://…``.
+        url: ``postgresql://…``, or another that ``connection_url`` knows.
         max_connections: Of this process.
     """
 
     def __init__(self, url: str, max_connections: int = 10) -> None:
         self._url = url
         self._pool: AsyncConnectionPool[AsyncConnection] = AsyncConnectionPool(
-            url,
+            # In a thread: a token is signed with credentials that may have to be fetched first.
+            lambda: asyncio.to_thread(connection_url, url),
             min_size=1,
             max_size=max_connections,
             open=False,

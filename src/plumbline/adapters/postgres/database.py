@@ -1,11 +1,12 @@
 """One connection to PostgreSQL that comes back after the server did."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psycopg
 from psycopg import errors as pg
 
+from plumbline.adapters.postgres.access import connection_url
 from plumbline.errors import TransientError
 
 # What the server says while it cannot serve, beside a broken connection: try again.
@@ -27,19 +28,12 @@ class Database:
     """A lazily opened connection for one thread; reopened after it broke.
 
     Args:
-        url: ``postgresql://…``.
+        url: ``postgresql://…``, or another that ``connection_url`` knows.
         unavailable: The error that a failure of the server becomes.
-        conninfo: Makes the connection string anew for each connection, where a password expires;
-            without it ``url`` is used.
     """
 
-    def __init__(
-        self,
-        url: str,
-        unavailable: type[TransientError],
-        conninfo: Callable[[], str] | None = None,
-    ) -> None:
-        self._conninfo = conninfo or (lambda: url)
+    def __init__(self, url: str, unavailable: type[TransientError]) -> None:
+        self._url = url
         self._unavailable = unavailable
         self._connection: psycopg.Connection | None = None
 
@@ -54,7 +48,7 @@ class Database:
         try:
             if self._connection is None or self._connection.closed:
                 self._connection = psycopg.connect(
-                    self._conninfo(), autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S
+                    connection_url(self._url), autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S
                 )
             yield self._connection
         except TRANSIENT as error:

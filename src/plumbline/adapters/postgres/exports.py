@@ -15,6 +15,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
+from plumbline.adapters.postgres.access import connection_url
 from plumbline.adapters.postgres.queries import load
 from plumbline.errors import PermanentError, StoreUnavailable
 
@@ -75,7 +76,7 @@ def stream_csv(database_url: str, selection: Selection) -> Generator[bytes, None
     try:
         with (
             psycopg.connect(
-                database_url,
+                connection_url(database_url),
                 autocommit=True,
                 connect_timeout=_CONNECT_TIMEOUT_S,
                 options=f"-c statement_timeout={_STATEMENT_TIMEOUT_MS}",
@@ -130,7 +131,7 @@ def stream_parquet(database_url: str, selection: Selection) -> Generator[bytes, 
     )
     try:
         with (
-            closing(adbc.connect(_with_timeout(database_url))) as connection,
+            closing(adbc.connect(_with_timeout(connection_url(database_url)))) as connection,
             closing(connection.cursor()) as cursor,
         ):
             cursor.adbc_statement.set_options(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 
+from plumbline.adapters.postgres.access import connection_url
 from plumbline.errors import ConfigurationError, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _alembic(database_url: str) -> Iterator[tuple["Config", "ScriptDirectory"]]:
     engine = sqlalchemy.create_engine(
         "postgresql+psycopg://",
         # The URL goes to libpq as it is: it may be any connection string, with any option.
-        creator=lambda: psycopg.connect(database_url, connect_timeout=5),
+        creator=lambda: psycopg.connect(connection_url(database_url), connect_timeout=5),
         poolclass=sqlalchemy.NullPool,
     )
     try:

@@ -1,0 +1,1 @@
+"""One broker task: what the image's entry point does around Mosquitto."""

@@ -1,0 +1,1 @@
+"""What Terraform deploys, built from a checkout, and what it costs."""
