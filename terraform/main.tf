@@ -105,6 +105,7 @@ module "ecs" {
   max_count          = var.ecs_max_count
   cpu_architecture   = var.broker_cpu_architecture
   image_tag          = var.broker_image_tag
+  topics             = var.mqtt_topics
   ports              = local.mqtt_ports
   namespace          = local.mqtt_name
   target_group_arns  = module.nlb.target_group_arns

@@ -24,7 +24,7 @@ locals {
     mqtt_command    = { broker_user = "command", sends_to = ["distributing"] }
     lorawan_command = { broker_user = "command", sends_to = ["distributing"] }
     migrate         = { database_owner = true }
-    operate         = { database = true, cache = true, operator = true }
+    operate         = { sends_to = ["distributing"], database = true, cache = true, operator = true }
   } : name => merge(local.nothing, needs) }
 
   # Where the document's name is not the topology's.

@@ -111,7 +111,7 @@ variable "hosted_zone_id" {
   nullable    = false
 
   validation {
-    condition     = can(regex("^Z[A-Z0-9]+$", var.hosted_zone_id))
+    condition     = can(regex("^[A-Z0-9]{8,32}$", var.hosted_zone_id))
     error_message = "hosted_zone_id looks like Z0123456789ABCDEFGHIJ."
   }
 }

@@ -1,5 +1,7 @@
 # The whole deployment planned from empty: offline, by the real provider, which renders and checks
 # more than a mock would.
+#
+#   terraform test -filter=tests/plan.tftest.hcl -var-file=environments/lab.tfvars
 
 provider "aws" {
   region                      = "us-east-1"
@@ -46,18 +48,8 @@ override_data {
 }
 
 variables {
-  domain_name      = "tilt.example.com"
-  hosted_zone_id   = "Z0123456789ABCDEFGHIJ"
-  broker_image_tag = "0.1.0"
-  lambda_package   = "tests/packages/lambdas.json"
-  portal_package   = "tests/packages/portal.json"
-
-  common_tags = {
-    Project     = "TiltSensor"
-    Environment = "Lab"
-    CreatedBy   = "Plumbline"
-    ManagedBy   = "Terraform"
-  }
+  lambda_package = "tests/packages/lambdas.json"
+  portal_package = "tests/packages/portal.json"
 }
 
 run "everything_is_planned_at_once_from_empty" {

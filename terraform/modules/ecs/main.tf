@@ -78,6 +78,11 @@ resource "aws_ecs_task_definition" "message_broker" {
     }
   }
 
+  # Configuration and passwords of the task; gone with it.
+  volume {
+    name = "run"
+  }
+
   container_definitions = jsonencode([local.container])
 }
 
@@ -95,6 +100,7 @@ locals {
         BROKER_DRAIN_S          = "100"
         BROKER_MAX_QUEUED_BYTES = tostring(var.max_queued_bytes)
         BROKER_PASSWORDS        = var.passwords_url
+        MQTT_TOPIC              = join(",", var.topics)
       },
       contains(var.ports, 1883) ? { BROKER_PLAIN_HOST = "0.0.0.0" } : {},
     ) : { name = name, value = value }]
@@ -110,16 +116,19 @@ locals {
       ],
     )
 
-    mountPoints            = [{ sourceVolume = "queues", containerPath = "/data", readOnly = false }]
     readonlyRootFilesystem = true
-    stopTimeout            = 120 # Fargate's most; the entry point drains for 100 s of it
+    mountPoints = [
+      { sourceVolume = "queues", containerPath = "/data", readOnly = false },
+      { sourceVolume = "run", containerPath = "/run/plumbline", readOnly = false },
+    ]
+    stopTimeout = 120 # Fargate's most; the entry point drains for 100 s of it
 
     healthCheck = {
-      command     = ["CMD", "plumbline-broker", "health"]
-      interval    = 10
-      timeout     = 5
+      command     = ["CMD", "python3", "-m", "plumbline.broker.health"]
+      interval    = 30
+      timeout     = 10
       retries     = 3
-      startPeriod = 60
+      startPeriod = 120
     }
 
     ulimits = [{ name = "nofile", softLimit = 65536, hardLimit = 65536 }]

@@ -99,6 +99,12 @@ variable "image_tag" {
   }
 }
 
+variable "topics" {
+  description = "Topic filters of the ingest session, as parsing has them."
+  type        = list(string)
+  nullable    = false
+}
+
 variable "ports" {
   description = "Ports that devices reach: 8883 with TLS, 1883 without."
   type        = set(number)

@@ -99,7 +99,16 @@ locals {
         missing     = "breaching"
       }
       ingest-session-lost = {
-        description = "Parsing found no session at a broker task: what had waited there is lost."
+        description = "A broker task found a used slot without the ingest session: what had waited there is lost."
+        namespace   = "Plumbline"
+        metric      = "IngestSessionsLost"
+        dimensions  = { service = "broker" }
+        statistic   = "Sum"
+        threshold   = 0
+        runbook     = "docs/runbooks/broker-tasks.md"
+      }
+      ingest-session-created = {
+        description = "Parsing found no session at a broker task: what devices had published there before is lost."
         namespace   = "Plumbline"
         metric      = "SessionsCreated"
         dimensions  = { service = "parsing" }

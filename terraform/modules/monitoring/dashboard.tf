@@ -17,7 +17,7 @@ locals {
 
   # What the functions and the broker count themselves, in CloudWatch's embedded metric format.
   own_metrics = { for service, metrics in {
-    broker       = ["BrokerClientsConnected", "BrokerMessagesReceived", "BrokerMessagesDropped", "BrokerMessagesWaiting", "SlotsOrphaned"]
+    broker       = ["BrokerClientsConnected", "BrokerMessagesReceived", "BrokerMessagesDropped", "BrokerMessagesQueued", "IngestSessionsLost", "SlotsOrphaned"]
     parsing      = ["MessagesReceived", "ReadingsParsed", "MessagesRefused", "MessagesHeld", "SessionsCreated"]
     distributing = ["MessagesRouted", "MessagesFailed"]
     db1          = ["ReadingsStored", "ReadingsDuplicate", "ReadingsConflicting", "MessagesQuarantined", "MessagesFailed"]
