@@ -3,7 +3,7 @@
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -54,6 +54,7 @@ class MemoryQueue:
         visibility_timeout_s: Where ``receive`` is given none.
         max_receive_count: Receives after which a message goes to ``dead_letters``.
         dead_letters: Where it goes.
+        new_id: Makes the ids of messages and receipts.
     """
 
     def __init__(  # noqa: PLR0913 - what a queue is made of
@@ -65,11 +66,13 @@ class MemoryQueue:
         visibility_timeout_s: float = 30.0,
         max_receive_count: int | None = None,
         dead_letters: "MemoryQueue | None" = None,
+        new_id: Callable[[], str] = lambda: str(uuid.uuid4()),
     ) -> None:
         self.name = name
         self.fifo = fifo
         self.dead_letters = dead_letters
         self._clock = clock or SystemClock()
+        self._new_id = new_id
         self._visibility_timeout_s = visibility_timeout_s
         self._max_receive_count = max_receive_count
         self._messages: list[_Stored] = []
@@ -88,7 +91,7 @@ class MemoryQueue:
                     continue
                 if not self.fifo:
                     message = OutgoingMessage(message.body, message.attributes)
-                self._append(_Stored(str(uuid.uuid4()), 0, message, sent_at=now, visible_at=now))
+                self._append(_Stored(self._new_id(), 0, message, sent_at=now, visible_at=now))
             self._changed.notify_all()
         return failures
 
@@ -169,7 +172,7 @@ class MemoryQueue:
             and not (self.fifo and message.outgoing.group_id in busy)
         ][:limit]
         for message in picked:
-            message.receipt = str(uuid.uuid4())
+            message.receipt = self._new_id()
             message.receive_count += 1
             message.first_received_at = message.first_received_at or now
             message.visible_at = now + timedelta(seconds=timeout_s)

@@ -1,8 +1,9 @@
 """One batch of messages into the queue: decoded, ordered, sent, and receipted."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, MutableSet, Sequence
+from collections.abc import Callable, Iterator, Mapping, MutableSet, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 from plumbline.application.known_devices import KnownDevices
@@ -64,10 +65,18 @@ class Intake:
         queue: The queue.
         clock: Wall-clock time.
         registry: Of LoRaWAN devices; without one, every uplink is of an unknown device.
+        batch_ids: Makes a batch's id of its time; never the same twice.
     """
 
-    def __init__(self, queue: Queue, clock: Clock, registry: LorawanDevices | None = None) -> None:
+    def __init__(
+        self,
+        queue: Queue,
+        clock: Clock,
+        registry: LorawanDevices | None = None,
+        batch_ids: Callable[[datetime], str] = new_batch_id,
+    ) -> None:
         self._queue = queue
+        self._batch_ids = batch_ids
         self._clock = clock
         self._uplinks = Uplinks(KnownDevices(registry, clock))
 
@@ -89,7 +98,7 @@ class Intake:
             QueueUnavailable: Nothing may be acknowledged.
         """
         now = self._clock.now()
-        batch_id = new_batch_id(now)
+        batch_id = self._batch_ids(now)
         uplinks = self._uplinks.read(messages, set() if held_devices is None else held_devices)
         waiting = {index for index, uplink in uplinks.items() if not uplink.entries}
         items = alarms_first(_items(messages, uplinks, batch_id, only or {}))
