@@ -60,6 +60,10 @@ class System:
         argv = [*PLUMBLINE, "--data-dir", str(self.data_dir), "up", *self.ports, *self.options]
         with (self.data_dir.parent / "up.log").open("ab") as log:
             self._process = subprocess.Popen(argv, stdout=log, stderr=log)
+        self.wait_ready()
+
+    def wait_ready(self) -> None:
+        """Wait until it is ready after its start."""
         wait_until(self._is_ready, _READY_S, "the system to be ready")
 
     def _is_ready(self) -> bool:

@@ -1,0 +1,133 @@
+"""Commands to devices while everything is hit, and who executed what."""
+
+import http.client
+import itertools
+import json
+import random
+import threading
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID, uuid5
+
+from plumbline.simulator.truth import CommandLine, read_truth
+
+_NAMESPACE = UUID("8d2f2f52-3f07-5b6c-9d0e-3a0f2c5a7b11")
+_TIMEOUT_S = 10.0
+_RETRY_S = 0.5
+
+
+@dataclass(eq=False)
+class CommandTraffic(threading.Thread):
+    """Orders one command after the other over REST; repeats a request until it is answered.
+
+    Attributes:
+        portal_url: Of the portal.
+        token: An operator's.
+        device_ids: Who may get one.
+        every_s: Between two.
+        seed: Of who gets which.
+        ordered: Ids by device, in the order of their issue.
+    """
+
+    portal_url: str
+    token: str
+    device_ids: list[str]
+    every_s: float
+    seed: str
+    ordered: dict[str, list[str]] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__(name="commands", daemon=True)
+        self._stopping = threading.Event()
+
+    def run(self) -> None:
+        """Order until stopped."""
+        rng = random.Random(f"{self.seed}/commands")
+        for number in itertools.count():
+            if self._stopping.wait(self.every_s):
+                return
+            self._order(rng.choice(self.device_ids), number)
+
+    def stop(self) -> None:
+        """End after the command under way."""
+        self._stopping.set()
+        self.join()
+
+    def _order(self, device_id: str, number: int) -> None:
+        key = str(uuid5(_NAMESPACE, f"{self.seed}/{number}"))
+        while True:
+            try:
+                status, answer = self.request(
+                    "POST",
+                    f"/api/v1/devices/{device_id}/commands",
+                    {"command": "identify", "params": {"duration_s": 1}, "expires_in_s": 86_400},
+                    {"Idempotency-Key": key},
+                )
+            except (OSError, http.client.HTTPException, ValueError):
+                status, answer = 503, {}
+            if status == http.client.ACCEPTED:
+                self.ordered.setdefault(device_id, []).append(answer["command_id"])
+                return
+            if status < http.client.INTERNAL_SERVER_ERROR:
+                self.problems.append(f"a command was refused with {status}: {answer}")
+                return
+            if self._stopping.wait(_RETRY_S):
+                return
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> tuple[int, dict[str, Any]]:
+        """Ask the portal; return status and JSON."""
+        connection = http.client.HTTPConnection(
+            str(urlsplit(self.portal_url).netloc), timeout=_TIMEOUT_S
+        )
+        try:
+            connection.request(
+                method,
+                path,
+                None if body is None else json.dumps(body),
+                {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
+                | (headers or {}),
+            )
+            response = connection.getresponse()
+            return response.status, json.loads(response.read() or b"{}")
+        finally:
+            connection.close()
+
+    def states(self) -> dict[str, str]:
+        """Return the state of every command that was ordered."""
+        return {
+            command_id: str(self.request("GET", f"/api/v1/commands/{command_id}")[1].get("state"))
+            for ids in self.ordered.values()
+            for command_id in ids
+        }
+
+
+def judge_commands(traffic: CommandTraffic, states: dict[str, str], truth: Path) -> list[str]:
+    """Return what went wrong with the commands."""
+    wrong = list(traffic.problems)
+    executed: dict[str, list[tuple[datetime, str]]] = {}
+    for line in read_truth(truth):
+        if isinstance(line, CommandLine):
+            executed.setdefault(line.device, []).append((line.executed_at, line.command_id))
+    times = Counter(command_id for lines in executed.values() for _, command_id in lines)
+    wrong += [f"command {one} was executed {n} times" for one, n in times.items() if n > 1]
+    for device_id, ordered in traffic.ordered.items():
+        done = [one for _, one in executed.get(device_id, []) if one in set(ordered)]
+        if done != [one for one in ordered if one in set(done)]:
+            wrong.append(f"{device_id} executed its commands in another order")
+        for one in ordered:
+            if states[one] != "acknowledged" or one not in times:
+                wrong.append(
+                    f"command {one} of {device_id}: {states[one]}, executed {times[one]} times"
+                )
+    return wrong
