@@ -18,7 +18,8 @@ class Kind(StrEnum):
     SLOW = "latency"
     LOSSY = "loss"
     SILENT = "silence"
-    DISK_FULL = "disk full"
+    FORSAKEN = "connections forsaken"
+    """As behind a router that has forgotten them: neither end is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ def plan_faults(seed: str, kills: int, *, processes: tuple[str, ...] = PROCESSES
 
     Every part is killed at least once where there are enough kills, and everything at once where no
     part is spared. Half as many faults as kills come on top: stalls, and links that are cut, slow,
-    lossy or silent.
+    lossy, silent or forgotten.
     """
     rng = random.Random(f"{seed}/chaos")
     parts = list(processes)
@@ -65,10 +66,14 @@ def plan_faults(seed: str, kills: int, *, processes: tuple[str, ...] = PROCESSES
     ]
     for number in range(kills // 4):
         stall = Fault(_moment(rng), Kind.STALL, rng.choice(processes), rng.uniform(0.5, 4))
-        kind = (Kind.RESET, Kind.SLOW, Kind.LOSSY, Kind.SILENT)[number % 4]
-        for_s = 0.0 if kind is Kind.RESET else rng.uniform(0.5, 4)
+        kind = _OF_LINKS[number % len(_OF_LINKS)]
+        for_s = 0.0 if kind in _AT_ONCE else rng.uniform(0.5, 4)
         faults += [stall, Fault(_moment(rng), kind, rng.choice(LINKS), for_s)]
     return sorted(faults, key=lambda fault: fault.at)
+
+
+_OF_LINKS = (Kind.RESET, Kind.SLOW, Kind.FORSAKEN, Kind.LOSSY, Kind.SILENT)
+_AT_ONCE = {Kind.RESET, Kind.FORSAKEN}
 
 
 def _moment(rng: random.Random) -> float:

@@ -33,6 +33,7 @@ class Link:
     lost: float = 0.0
     passing: asyncio.Event = field(default_factory=asyncio.Event)
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
+    _forsaken: set[asyncio.StreamWriter] = field(default_factory=set)
 
     def heal(self) -> None:
         """Let everything pass as it comes."""
@@ -43,6 +44,10 @@ class Link:
         """End all connections, without a word of farewell."""
         for writer in list(self._writers):
             _abort(writer)
+
+    def forsake(self) -> None:
+        """Let nothing more through on the connections there are, and tell neither end."""
+        self._forsaken |= self._writers
 
     async def serve(self) -> None:
         """Accept connections until cancelled."""
@@ -70,6 +75,8 @@ class Link:
                 late_s = _LOST_FOR_S if random.random() < self.lost else 0.0
                 if self.delay_s or late_s:
                     await asyncio.sleep(self.delay_s + late_s)
+                if writer in self._forsaken:
+                    continue
                 writer.write(data)
                 await writer.drain()
             writer.write_eof()

@@ -22,6 +22,7 @@ from plumbline.adapters.redis_entries import status_key
 from plumbline.domain.account import Role, Scope
 from plumbline.domain.reading import format_time
 from plumbline.local.device_credentials import devices_of
+from plumbline.simulator.truth import MalformedLine, ReadingLine, read_truth
 from plumbline.simulator.verify import verify
 from plumbline.simulator.verify_report import VerifyReport
 from portal_process import open_accounts
@@ -128,6 +129,7 @@ def _live(
         listening.send_signal(signal.SIGINT)
         listening.wait(30)
     say("waiting until nothing is under way")
+    _wait_received(system, sum(map(_acknowledged, truths)))
     report.account = system.settle(_SETTLED_WITHIN_S)
     report.commands = len(states)
     report.wrong += judge_commands(commands, states, truths[1])
@@ -136,6 +138,22 @@ def _live(
     report.wrong += _judge_readings(report)
     report.wrong += _judge_cache(system)
     report.wrong += _judge_logs(system)
+
+
+def _acknowledged(truth: Path) -> int:
+    return sum(
+        isinstance(line, ReadingLine | MalformedLine) and line.acknowledged_at is not None
+        for line in read_truth(truth)
+    )
+
+
+def _wait_received(system: SystemUnderFire, messages: int) -> None:
+    """Wait until so many were taken from the broker; what is missing then, the judgement says."""
+    deadline = time.monotonic() + _SETTLED_WITHIN_S
+    while time.monotonic() < deadline:
+        done = system.run("ledger", "--json")
+        if done.stdout and json.loads(done.stdout)["messages"] >= messages:
+            return
 
 
 def _token(system: SystemUnderFire) -> str:
@@ -229,6 +247,7 @@ def _silent(link: Link) -> None:
 
 _CUTS: dict[Kind, Callable[[Link], None]] = {
     Kind.RESET: Link.reset,
+    Kind.FORSAKEN: Link.forsake,
     Kind.SLOW: _slow,
     Kind.LOSSY: _lossy,
     Kind.SILENT: _silent,

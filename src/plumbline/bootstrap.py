@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-_SILENCE_MS = 5000
+_REGISTRY_SILENCE_S = 5.0
 
 
 def once_a_thread(make: Callable[[], _T]) -> Callable[[], _T]:
@@ -128,14 +128,12 @@ def devices(database_url: str, credentials: DeviceCredentials) -> "Devices":
 
 def lorawan_devices(database_url: str) -> "PostgresLorawanDevices":
     """Return the registry in that database, as uplinks ask it."""
-    from psycopg.conninfo import make_conninfo  # noqa: PLC0415 - see the module's docstring
-
     from plumbline.adapters.postgres.database import Database  # noqa: PLC0415 - see the module's docstring
     from plumbline.adapters.postgres.lorawan_devices import PostgresLorawanDevices  # noqa: PLC0415
 
     # A database that has gone silent must not hold up the devices that need no registry.
-    url = make_conninfo(database_url, tcp_user_timeout=_SILENCE_MS)
-    return PostgresLorawanDevices(Database(url, StoreUnavailable))
+    database = Database(database_url, StoreUnavailable, silence_s=_REGISTRY_SILENCE_S)
+    return PostgresLorawanDevices(database)
 
 
 def device_events(database_url: str) -> "PostgresDeviceEvents":

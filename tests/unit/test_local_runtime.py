@@ -14,6 +14,7 @@ from plumbline.local.context import LocalContext
 from plumbline.local.event_source import EventSourceThread, retry_delay_s
 from plumbline.local.function_status import StatusFile, read_all
 from plumbline.local.schedule import ScheduleThread
+from plumbline.local.watchdog import Watchdog
 from plumbline.ports import OutgoingMessage, QueueDepth, QueueMessage, SendFailure
 from plumbline.topology import TOPOLOGY, EventSource, Schedule
 
@@ -100,6 +101,7 @@ def run(  # noqa: PLR0913 - one argument a circumstance
         queue=queue,
         release=queue.release,
         status=status,
+        heart=Watchdog().heart(FUNCTION),
         stop=stop,
     )
     thread.start()
@@ -238,6 +240,7 @@ def run_schedule(handler: Callable[[], None], directory: Path, stop: threading.E
         handler=lambda_handler,
         period_s=0.01,
         status=StatusFile(directory, "sync"),
+        heart=Watchdog().heart(TOPOLOGY.function("sync")),
         stop=stop,
         first_retry_s=0.01,
     )

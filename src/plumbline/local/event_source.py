@@ -12,6 +12,7 @@ from plumbline.lambdas.runtime import Handler, logger
 from plumbline.lambdas.sqs_event import event_of
 from plumbline.local.context import LocalContext
 from plumbline.local.function_status import StatusFile
+from plumbline.local.watchdog import Heart
 from plumbline.ports import Queue, QueueMessage
 from plumbline.topology import EventSource, Function
 
@@ -46,6 +47,7 @@ class EventSourceThread(threading.Thread):
         release: Gives back what this thread, or the one before it that was killed, received and
             did not delete.
         status: Records the invocations.
+        heart: Beats at each of them, and at each poll.
         stop: Set to end the thread.
     """
 
@@ -59,6 +61,7 @@ class EventSourceThread(threading.Thread):
         queue: Queue,
         release: Callable[[], None],
         status: StatusFile,
+        heart: Heart,
         stop: threading.Event,
     ) -> None:
         super().__init__(name=f"event-source-{source.queue}")
@@ -69,6 +72,7 @@ class EventSourceThread(threading.Thread):
         self._queue = queue
         self._release = release
         self._status = status
+        self._heart = heart
         self._stop_requested = stop
 
     def run(self) -> None:
@@ -76,6 +80,7 @@ class EventSourceThread(threading.Thread):
         unavailable = 0
         released = False
         while not self._stop_requested.is_set():
+            self._heart.beat()
             try:
                 if not released:
                     self._release()
@@ -93,6 +98,7 @@ class EventSourceThread(threading.Thread):
                 if unavailable:
                     _log.info("queue_available", queue=self._queue.name)
                 unavailable = 0
+        self._heart.rest()
         self._status.write()
 
     def _receive(self) -> list[QueueMessage]:
@@ -153,6 +159,7 @@ class EventSourceThread(threading.Thread):
         handles = [message.receipt_handle for message in messages]
         for attempt in itertools.count(1):
             started = datetime.now(UTC)
+            self._heart.beat()
             context = LocalContext(self._function, threading.Event())
             try:
                 response = self._handler(event, context)

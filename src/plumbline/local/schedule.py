@@ -8,6 +8,7 @@ from plumbline.errors import AlreadyRunning
 from plumbline.lambdas.runtime import Handler, logger
 from plumbline.local.context import LocalContext
 from plumbline.local.function_status import StatusFile
+from plumbline.local.watchdog import Heart
 from plumbline.topology import Function, Schedule
 
 _log = logger("schedule")
@@ -28,6 +29,7 @@ class ScheduleThread(threading.Thread):
         handler: Handler,
         period_s: float,
         status: StatusFile,
+        heart: Heart,
         stop: threading.Event,
         first_retry_s: float = 1.0,
     ) -> None:
@@ -37,6 +39,7 @@ class ScheduleThread(threading.Thread):
         self._handler = handler
         self._period_s = period_s
         self._status = status
+        self._heart = heart
         self._stop_requested = stop
         self._first_retry_s = first_retry_s
 
@@ -53,6 +56,7 @@ class ScheduleThread(threading.Thread):
             if attempt and self._stop_requested.wait(self._first_retry_s * 2 ** (attempt - 1)):
                 return
             started = datetime.now(UTC)
+            self._heart.beat()
             try:
                 self._handler(
                     {"source": "plumbline.schedule", "resources": [self._schedule.name]},
@@ -72,3 +76,5 @@ class ScheduleThread(threading.Thread):
             else:
                 self._status.ended(started)
                 return
+            finally:
+                self._heart.rest()

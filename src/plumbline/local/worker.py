@@ -12,6 +12,7 @@ from plumbline.lambdas.runtime import load_handler, logger
 from plumbline.local.event_source import EventSourceThread
 from plumbline.local.function_status import StatusFile
 from plumbline.local.schedule import ScheduleThread
+from plumbline.local.watchdog import Watchdog
 from plumbline.settings import WorkerSettings, load
 from plumbline.topology import TOPOLOGY
 
@@ -30,18 +31,20 @@ def main(names: list[str]) -> None:
     # would look for cycles, of which there are none, during a quarter of the time.
     gc.freeze()
     gc.set_threshold(_COLLECT_EVERY)
-    threads = [thread for name in names for thread in _threads(name, settings, stop)]
-    for thread in threads:
+    watchdog = Watchdog()
+    threads = [thread for name in names for thread in _threads(name, settings, watchdog, stop)]
+    for thread in [*threads, watchdog]:
         thread.start()
     _log.info("worker_started", functions=names)
     stop.wait()
     for thread in threads:
         thread.join()
+    watchdog.stop()
     _log.info("worker_stopped", functions=names)
 
 
 def _threads(
-    name: str, settings: WorkerSettings, stop: threading.Event
+    name: str, settings: WorkerSettings, watchdog: Watchdog, stop: threading.Event
 ) -> list[ScheduleThread | EventSourceThread]:
     function = TOPOLOGY.function(name)
     handler = load_handler(function)
@@ -62,6 +65,7 @@ def _threads(
                     handler=handler,
                     period_s=period_s,
                     status=status,
+                    heart=watchdog.heart(function),
                     stop=stop,
                 )
             )
@@ -81,6 +85,7 @@ def _threads(
                         queue=queue,
                         release=partial(queue.release, holder),
                         status=status,
+                        heart=watchdog.heart(function),
                         stop=stop,
                     )
                 )

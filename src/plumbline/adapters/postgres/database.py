@@ -22,6 +22,10 @@ TRANSIENT = (
 )
 
 _CONNECT_TIMEOUT_S = 5
+_SILENCE_S = 30.0
+_PROBE_AFTER_S, _PROBE_EVERY_S = 15, 5
+# Who vanished in the middle of a transaction must not keep its locks for ever.
+_OPTIONS = "-c idle_in_transaction_session_timeout=60s"
 
 
 class Database:
@@ -30,10 +34,15 @@ class Database:
     Args:
         url: ``postgresql://…``, or another that ``connection_url`` knows.
         unavailable: The error that a failure of the server becomes.
+        silence_s: How long the network may not acknowledge anything before the connection is
+            taken for broken.
     """
 
-    def __init__(self, url: str, unavailable: type[TransientError]) -> None:
+    def __init__(
+        self, url: str, unavailable: type[TransientError], *, silence_s: float = _SILENCE_S
+    ) -> None:
         self._url = url
+        self._silence_ms = round(silence_s * 1000)
         self._unavailable = unavailable
         self._connection: psycopg.Connection | None = None
 
@@ -48,7 +57,13 @@ class Database:
         try:
             if self._connection is None or self._connection.closed:
                 self._connection = psycopg.connect(
-                    connection_url(self._url), autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S
+                    connection_url(self._url),
+                    autocommit=True,
+                    connect_timeout=_CONNECT_TIMEOUT_S,
+                    keepalives_idle=_PROBE_AFTER_S,
+                    keepalives_interval=_PROBE_EVERY_S,
+                    tcp_user_timeout=self._silence_ms,
+                    options=_OPTIONS,
                 )
             yield self._connection
         except TRANSIENT as error:
