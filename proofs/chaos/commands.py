@@ -16,7 +16,10 @@ from uuid import UUID, uuid5
 from plumbline.simulator.truth import CommandLine, read_truth
 
 _NAMESPACE = UUID("8d2f2f52-3f07-5b6c-9d0e-3a0f2c5a7b11")
-_TIMEOUT_S = 10.0
+UNKNOWN = "unknown"
+"""The state of a command for which the portal has no answer now."""
+
+_TIMEOUT_S = 30.0  # the portal gives up on a database that says nothing after 22 s
 _RETRY_S = 0.5
 
 
@@ -104,12 +107,19 @@ class CommandTraffic(threading.Thread):
             connection.close()
 
     def states(self) -> dict[str, str]:
-        """Return the state of every command that was ordered."""
+        """Return the state of every command that was ordered; ``unknown`` without an answer."""
         return {
-            command_id: str(self.request("GET", f"/api/v1/commands/{command_id}")[1].get("state"))
+            command_id: self._state(command_id)
             for ids in self.ordered.values()
             for command_id in ids
         }
+
+    def _state(self, command_id: str) -> str:
+        try:
+            status, answer = self.request("GET", f"/api/v1/commands/{command_id}")
+        except (OSError, http.client.HTTPException, ValueError):
+            return UNKNOWN
+        return str(answer["state"]) if status == http.client.OK else UNKNOWN
 
 
 def judge_commands(traffic: CommandTraffic, states: dict[str, str], truth: Path) -> list[str]:

@@ -26,7 +26,7 @@ from plumbline.simulator.truth import MalformedLine, ReadingLine, read_truth
 from plumbline.simulator.verify import verify
 from plumbline.simulator.verify_report import VerifyReport
 from portal_process import open_accounts
-from proofs.chaos.commands import CommandTraffic, judge_commands
+from proofs.chaos.commands import UNKNOWN, CommandTraffic, judge_commands
 from proofs.chaos.plan import EVERYTHING, PROCESSES, Fault, Kind, plan_faults
 from proofs.chaos.proxy import Link
 from proofs.chaos.system_process import SystemUnderFire, logs_of, resume
@@ -264,7 +264,10 @@ def _final_states(commands: CommandTraffic) -> dict[str, str]:
     deadline = time.monotonic() + _COMMANDS_WITHIN_S
     while True:
         states = commands.states()
-        if not {"queued", "sent"}.intersection(states.values()) or time.monotonic() > deadline:
+        if (
+            not {"queued", "sent", UNKNOWN}.intersection(states.values())
+            or time.monotonic() > deadline
+        ):
             return states
         time.sleep(1)
 

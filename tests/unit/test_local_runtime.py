@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from fake_broker import queue_messages
+from plumbline.adapters.watchdog import Heart
 from plumbline.errors import QueueUnavailable, StoreUnavailable
 from plumbline.lambdas.runtime import Context, Handler
 from plumbline.local.context import LocalContext
 from plumbline.local.event_source import EventSourceThread, retry_delay_s
 from plumbline.local.function_status import StatusFile, read_all
 from plumbline.local.schedule import ScheduleThread
-from plumbline.local.watchdog import Watchdog
 from plumbline.ports import OutgoingMessage, QueueDepth, QueueMessage, SendFailure
 from plumbline.topology import TOPOLOGY, EventSource, Schedule
 
@@ -101,7 +101,7 @@ def run(  # noqa: PLR0913 - one argument a circumstance
         queue=queue,
         release=queue.release,
         status=status,
-        heart=Watchdog().heart(FUNCTION),
+        heart=Heart("db1", 100),
         stop=stop,
     )
     thread.start()
@@ -240,7 +240,7 @@ def run_schedule(handler: Callable[[], None], directory: Path, stop: threading.E
         handler=lambda_handler,
         period_s=0.01,
         status=StatusFile(directory, "sync"),
-        heart=Watchdog().heart(TOPOLOGY.function("sync")),
+        heart=Heart("sync", 100),
         stop=stop,
         first_retry_s=0.01,
     )

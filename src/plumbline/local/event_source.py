@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from plumbline.adapters.watchdog import Heart
 from plumbline.errors import QueueUnavailable, TransientError
 from plumbline.lambdas.runtime import Handler, logger
 from plumbline.lambdas.sqs_event import event_of
 from plumbline.local.context import LocalContext
 from plumbline.local.function_status import StatusFile
-from plumbline.local.watchdog import Heart
 from plumbline.ports import Queue, QueueMessage
 from plumbline.topology import EventSource, Function
 

@@ -4,11 +4,11 @@ import threading
 import time
 from datetime import UTC, datetime
 
+from plumbline.adapters.watchdog import Heart
 from plumbline.errors import AlreadyRunning
 from plumbline.lambdas.runtime import Handler, logger
 from plumbline.local.context import LocalContext
 from plumbline.local.function_status import StatusFile
-from plumbline.local.watchdog import Heart
 from plumbline.topology import Function, Schedule
 
 _log = logger("schedule")

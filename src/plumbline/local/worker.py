@@ -8,17 +8,19 @@ from functools import partial
 from pathlib import Path
 
 from plumbline import bootstrap
+from plumbline.adapters.watchdog import Heart, Watchdog
 from plumbline.lambdas.runtime import load_handler, logger
 from plumbline.local.event_source import EventSourceThread
 from plumbline.local.function_status import StatusFile
 from plumbline.local.schedule import ScheduleThread
-from plumbline.local.watchdog import Watchdog
 from plumbline.settings import WorkerSettings, load
-from plumbline.topology import TOPOLOGY
+from plumbline.topology import TOPOLOGY, Function
 
 _log = logger("worker")
 
 _COLLECT_EVERY = 100_000
+# Beyond its timeout, a function of Lambda's would have been ended.
+_MARGIN_S = 30.0
 
 
 def main(names: list[str]) -> None:
@@ -31,7 +33,7 @@ def main(names: list[str]) -> None:
     # would look for cycles, of which there are none, during a quarter of the time.
     gc.freeze()
     gc.set_threshold(_COLLECT_EVERY)
-    watchdog = Watchdog()
+    watchdog = Watchdog(lambda name: _log.critical("function_does_not_come_back", function=name))
     threads = [thread for name in names for thread in _threads(name, settings, watchdog, stop)]
     for thread in [*threads, watchdog]:
         thread.start()
@@ -65,7 +67,7 @@ def _threads(
                     handler=handler,
                     period_s=period_s,
                     status=status,
-                    heart=watchdog.heart(function),
+                    heart=_heart(watchdog, function),
                     stop=stop,
                 )
             )
@@ -85,11 +87,15 @@ def _threads(
                         queue=queue,
                         release=partial(queue.release, holder),
                         status=status,
-                        heart=watchdog.heart(function),
+                        heart=_heart(watchdog, function),
                         stop=stop,
                     )
                 )
     return threads
+
+
+def _heart(watchdog: Watchdog, function: Function) -> Heart:
+    return watchdog.heart(function.name, function.timeout_s + _MARGIN_S)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ import threading
 import time
 
 from plumbline import bootstrap
+from plumbline.adapters.watchdog import Watchdog
+from plumbline.application.relay_commands import RelayReport
 from plumbline.errors import PlumblineError
 from plumbline.settings import PortalSettings
 
@@ -16,6 +18,8 @@ _log = logging.getLogger(__name__)
 
 _LOOK_EVERY_S = 5.0
 _AFTER_FAILURE_S = 1.0
+# A turn and the wait after it take seconds; who takes longer waits for a server that has gone.
+_LONGEST_TURN_S = 45.0
 # How soon a stop is seen.
 _SLICE_S = 0.5
 # Not sooner again for what another transaction has in hand.
@@ -33,9 +37,14 @@ class RelayThread(threading.Thread):
         super().__init__(name="command-relay", daemon=True)
         self._relay, self._outbox = bootstrap.relay_commands(settings)
         self._stop_requested = threading.Event()
+        self._watchdog = Watchdog(
+            lambda name: _log.critical("thread_does_not_come_back", extra={"part": name})
+        )
+        self._heart = self._watchdog.heart(self.name, _LONGEST_TURN_S)
 
     def run(self) -> None:
         """Relay until the stop is requested."""
+        self._watchdog.start()
         while not self._stop_requested.is_set():
             try:
                 self._wait(self._work_off())
@@ -45,6 +54,7 @@ class RelayThread(threading.Thread):
             except Exception:  # noqa: BLE001 - the thread's boundary: commands must go on
                 _log.exception("command_relay_failed")
                 self._stop_requested.wait(_AFTER_FAILURE_S)
+        self._watchdog.stop()
         self._outbox.close()
 
     def stop(self) -> None:
@@ -54,11 +64,16 @@ class RelayThread(threading.Thread):
 
     def _work_off(self) -> float:
         """Take turns until there is nothing to do; return for how many seconds."""
+        self._heart.beat()
         self._outbox.listen()
-        while not (report := self._relay.run()).idle:
+        while not (report := self._take_turn()).idle:
             pass
         due_s = _LOOK_EVERY_S if report.next_due_s is None else report.next_due_s
         return min(max(due_s, _SHORTEST_WAIT_S), _LOOK_EVERY_S)
+
+    def _take_turn(self) -> RelayReport:
+        self._heart.beat()
+        return self._relay.run()
 
     def _wait(self, timeout_s: float) -> None:
         deadline = time.monotonic() + timeout_s

@@ -174,8 +174,9 @@ class AsyncDatabase:
     async def _answers(self) -> bool:
         # A connection of its own: those of the pool may be what hangs.
         with contextlib.suppress(psycopg.Error, OSError, TimeoutError):
+            url = await asyncio.to_thread(connection_url, self._url)
             async with asyncio.timeout(_PROBE_TIMEOUT_S):
-                connection = await psycopg.AsyncConnection.connect(self._url)
+                connection = await psycopg.AsyncConnection.connect(url)
                 await connection.close()
                 return True
         return False

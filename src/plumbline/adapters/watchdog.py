@@ -1,20 +1,14 @@
-"""Ends the process where a function does not come back, as Lambda ends one at its timeout.
+"""Ends the process where something does not come back, as Lambda ends a function at its timeout.
 
 Nothing else ends a call that waits for a server which has gone without a word. What was under way
-comes again; the supervisor starts a new process.
+comes again; whoever started the process starts it anew.
 """
 
 import os
 import threading
 from collections.abc import Callable
 
-from plumbline.lambdas.runtime import logger
-from plumbline.topology import Function
-
-_log = logger("watchdog")
-
 _TICK_S = 1.0
-_MARGIN_S = 30.0
 _EXIT_STATUS = 70
 
 
@@ -53,19 +47,26 @@ class Watchdog(threading.Thread):
     Counts its own time: a process that was stopped as a whole is not taken for one that hangs.
 
     Args:
-        end: Called once, with the name of the thread that hangs; ends the process by default.
+        complain: Called once, with the name of the heart that beats no more.
+        end: Called then; ends the process by default.
     """
 
-    def __init__(self, end: Callable[[str], None] | None = None, tick_s: float = _TICK_S) -> None:
+    def __init__(
+        self,
+        complain: Callable[[str], None],
+        end: Callable[[], None] | None = None,
+        tick_s: float = _TICK_S,
+    ) -> None:
         super().__init__(name="watchdog", daemon=True)
         self._hearts: list[Heart] = []
+        self._complain = complain
         self._end = end or _end_process
         self._tick_s = tick_s
         self._stopping = threading.Event()
 
-    def heart(self, function: Function) -> Heart:
-        """Return the heart of a thread that runs the function."""
-        heart = Heart(function.name, function.timeout_s + _MARGIN_S)
+    def heart(self, name: str, limit_s: float) -> Heart:
+        """Return another heart to listen to."""
+        heart = Heart(name, limit_s)
         self._hearts.append(heart)
         return heart
 
@@ -74,7 +75,8 @@ class Watchdog(threading.Thread):
         while not self._stopping.wait(self._tick_s):
             for heart in self._hearts:
                 if heart.grow_older(self._tick_s):
-                    self._end(heart.name)
+                    self._complain(heart.name)
+                    self._end()
                     return
 
     def stop(self) -> None:
@@ -82,6 +84,5 @@ class Watchdog(threading.Thread):
         self._stopping.set()
 
 
-def _end_process(function: str) -> None:
-    _log.critical("function_does_not_come_back", function=function)
+def _end_process() -> None:
     os._exit(_EXIT_STATUS)  # what hangs would not let go
