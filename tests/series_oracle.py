@@ -17,7 +17,7 @@ def plain_series(
 ) -> dict[str, list[Any]]:
     """Compute a series in the most obvious way."""
     origin, width_us = first, -(-((last - first) // _MICROSECOND) // points)
-    if width_us >= 4 * _CELL_US:
+    if width_us >= 2 * _CELL_US:
         since_midnight = first - first.replace(hour=0, minute=0, second=0, microsecond=0)
         origin = first - since_midnight % timedelta(microseconds=_CELL_US)
         cells = -(-((last - origin) // _MICROSECOND) // _CELL_US)

@@ -155,9 +155,9 @@ DATA_ROUTES = (
             summary="Readings downsampled",
             description="The range is cut into `points` buckets of equal width; each keeps the"
             " least, the greatest and the mean `tilt_angle` (degrees) and how many readings it"
-            " holds. Buckets of 20 minutes and more begin at whole five minutes of UTC, the first"
+            " holds. Buckets of 10 minutes and more begin at whole five minutes of UTC, the first"
             " one up to five minutes before `from`, and last whole five minutes, so that there may"
-            " be a quarter fewer; only readings from `from` until before `to` count. A gap stays a"
+            " be a third fewer; only readings from `from` until before `to` count. A gap stays a"
             " gap. Without `to` until now; without `from` 24 hours.",
             success=found("Series", "Columns"),
             parameters=(

@@ -1,11 +1,11 @@
 """One device's readings, downsampled; of past days from their summaries, where they have one."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import pairwise
 from statistics import median_low
-from typing import Any
+from typing import Any, NamedTuple
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -28,10 +28,10 @@ _MICROSECOND = timedelta(microseconds=1)
 _DAY = timedelta(days=1)
 _SECOND_DAY = EARLIEST + DEFAULT_SERIES
 
-# Of summaries. Buckets of four cells and more begin and end with a cell; so there are at most a
-# quarter fewer than was asked for.
+# Of summaries. Buckets of two cells and more begin and end with a cell; so there are at most a
+# third fewer than was asked for.
 _CELL = timedelta(minutes=5)
-_WHOLE_CELLS_FROM = 4 * _CELL
+_WHOLE_CELLS_FROM = 2 * _CELL
 
 # With so many readings in a bucket on average, an empty one is no accident of the sampling.
 _DENSE = 3
@@ -64,23 +64,14 @@ class Grid:
         return self.width >= _WHOLE_CELLS_FROM
 
 
-@dataclass(slots=True)
-class _Bucket:
+class _Bucket(NamedTuple):
+    """A row of the statements, or several of the same bucket together."""
+
+    start: datetime
     least: float
     greatest: float
     total: float
-    count: int
-
-    @property
-    def mean(self) -> float:
-        # Of equal values the computed mean can lie beside them by a rounding.
-        return max(self.least, min(self.greatest, self.total / self.count))
-
-    def add(self, least: float, greatest: float, total: float, count: int) -> None:
-        self.least = min(self.least, least)
-        self.greatest = max(self.greatest, greatest)
-        self.total += total
-        self.count += count
+    readings: int
 
 
 async def show_series(request: Request) -> Response:
@@ -95,8 +86,7 @@ async def show_series(request: Request) -> Response:
     buckets = await _read(services(request).database, wanted, first, last, grid)
     if not buckets:
         await require_known(request, wanted)
-    starts = sorted(buckets)
-    gap = gap_of(starts, [bucket.count for bucket in buckets.values()], grid.width)
+    gap = gap_of([bucket.start for bucket in buckets], [b.readings for b in buckets], grid.width)
     return json_answer(
         request,
         {
@@ -105,7 +95,7 @@ async def show_series(request: Request) -> Response:
             "to": format_time(last),
             "bucket_s": grid.width.total_seconds(),
             "gap_s": gap.total_seconds(),
-            **_columns(starts, buckets, grid.width, gap),
+            **_columns(buckets, grid.width, gap),
         },
     )
 
@@ -124,7 +114,7 @@ def gap_of(starts: Sequence[datetime], counts: Sequence[int], width: timedelta) 
 
 async def _read(
     database: AsyncDatabase, wanted: str, first: datetime, last: datetime, grid: Grid
-) -> dict[datetime, _Bucket]:
+) -> list[_Bucket]:
     """Return the buckets that hold readings, by their beginning."""
     buckets: dict[datetime, _Bucket] = {}
     parameters = {"device_id": wanted, "width": grid.width, "origin": grid.origin}
@@ -132,24 +122,29 @@ async def _read(
     if grid.of_cells:
         whole_days = {"first_day": _day_from(first), "end_day": last.astimezone(UTC).date()}
         rows = await database.fetch(_SQL["series_of_summaries"], parameters | whole_days)
-        _add(buckets, (row[1:] for row in rows))
-        days.update(row[0] for row in rows)
+        _add(buckets, (row[:-1] for row in rows))
+        days.update(row[-1] for row in rows)
     # Each day comes whole from one statement, so what changes between two is never half in.
     for begin, end in _between(days, first, last):
         rows = await database.fetch(
             _SQL["series_of_readings"], parameters | {"from": begin, "to": end}
         )
         _add(buckets, rows)
-    return buckets
+    return [buckets[start] for start in sorted(buckets)]
 
 
 def _add(buckets: dict[datetime, _Bucket], rows: Iterable[Sequence[Any]]) -> None:
-    for start, least, greatest, total, count in rows:
-        bucket = buckets.get(start)
-        if bucket is None:
-            buckets[start] = _Bucket(least, greatest, total, count)
-        else:
-            bucket.add(least, greatest, total, count)
+    for row in map(_Bucket._make, rows):
+        other = buckets.get(row.start)
+        if other is not None:
+            row = _Bucket(  # noqa: PLW2901 - the two are one bucket
+                row.start,
+                min(row.least, other.least),
+                max(row.greatest, other.greatest),
+                row.total + other.total,
+                row.readings + other.readings,
+            )
+        buckets[row.start] = row
 
 
 def _day_from(moment: datetime) -> date:
@@ -175,10 +170,7 @@ def _midnight(day: date) -> datetime:
 
 
 def _columns(
-    starts: Sequence[datetime],
-    buckets: Mapping[datetime, _Bucket],
-    width: timedelta,
-    gap: timedelta,
+    buckets: Iterable[_Bucket], width: timedelta, gap: timedelta
 ) -> dict[str, list[object]]:
     """Return the buckets by column; in a gap, its first empty bucket stands with nulls."""
     times: list[object] = []
@@ -187,17 +179,17 @@ def _columns(
     means: list[object] = []
     counts: list[object] = []
     before: datetime | None = None
-    for start in starts:
+    for start, least, greatest, total, readings in buckets:
         if before is not None and start - before >= gap:
-            times.append(format_time(before + width))
+            times.append(before + width)
             for column in (lows, highs, means):
                 column.append(None)
             counts.append(0)
-        bucket = buckets[start]
-        times.append(format_time(start))
-        lows.append(bucket.least)
-        highs.append(bucket.greatest)
-        means.append(bucket.mean)
-        counts.append(bucket.count)
+        times.append(start)
+        lows.append(least)
+        highs.append(greatest)
+        # Of equal values the computed mean can lie beside them by a rounding.
+        means.append(max(least, min(greatest, total / readings)))
+        counts.append(readings)
         before = start
     return {"t": times, "min": lows, "max": highs, "mean": means, "count": counts}

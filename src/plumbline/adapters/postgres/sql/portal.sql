@@ -79,12 +79,12 @@ WHERE device_id = %(device_id)s AND "timestamp" >= %(from)s AND "timestamp" < %(
 GROUP BY 1
 
 -- name: series_of_summaries
--- The same of days with a summary, and which days those are. Width and beginning are whole cells.
-SELECT s.day, date_bin(%(width)s, c.starts_at, %(origin)s), min(c.least), max(c.greatest),
-       sum(c.total), sum(c.readings)
+-- The same of days with a summary, and of which day each row is. Width and beginning are whole cells.
+SELECT date_bin(%(width)s, c.starts_at, %(origin)s) AS start, min(c.least), max(c.greatest),
+       sum(c.total), sum(c.readings), s.day
 FROM reading_summary s,
      unnest(s.starts_at, s.least, s.greatest, s.total, s.readings)
          AS c (starts_at, least, greatest, total, readings)
 WHERE s.device_id = %(device_id)s AND s.day >= %(first_day)s AND s.day < %(end_day)s
   AND NOT s.is_stale
-GROUP BY 1, 2
+GROUP BY start, s.day
