@@ -68,7 +68,7 @@ def show(speed: PortalSpeed, scale: Scale) -> None:
             f"{file.form:26}{file.rows:>10,}{file.rate:>10,.0f}{file.before_mb:>12.0f}"
             f"{file.peak_mb:>14.0f}"
         )
-    print(f"\n{scale.users} users at once, 1 to 5 s between two requests of one")
+    print(f"\n{scale.users} users at once, ten a second come; 1 to 5 s between two requests of one")
     print(f"{'':26}{'requests':>10}{'failures':>10}{'requests/s':>12}{'p50 ms':>14}{'p95 ms':>9}")
     for kind in speed.load:
         print(
