@@ -48,14 +48,15 @@ def main() -> None:
 def _print_reading_path(lines: list[reading_path.Measurement]) -> None:
     own = lines[0].rate
     print("backlog in the broker → committed rows, 1,000 devices, everything durable")
-    headings = ("readings", "seconds", "readings/s", "plumbline is", "peak MB")
-    print(f"{'':26}" + "{:>10}{:>10}{:>12}{:>14}{:>9}".format(*headings))
+    headings = ("readings", "seconds", "readings/s", "plumbline is", "peak MB", "shared once")
+    print(f"{'':26}" + "{:>10}{:>10}{:>12}{:>14}{:>9}{:>13}".format(*headings))
     for line in lines:
         memory = "" if line.peak_mb is None else f"{line.peak_mb:.0f}"
+        once = "" if line.peak_shared_once_mb is None else f"{line.peak_shared_once_mb:.0f}"
         ratio = "" if line is lines[0] else f"{own / line.rate:.2f} x"
         print(
             f"{line.name:26}{line.readings:>10,}{line.seconds:>10.2f}{line.rate:>12,.0f}"
-            f"{ratio:>14}{memory:>9}"
+            f"{ratio:>14}{memory:>9}{once:>13}"
         )
     print()
 
@@ -88,7 +89,8 @@ def _commands(_: argparse.Namespace) -> object:
 def _idle(options: argparse.Namespace) -> object:
     found = idle.measure(options.idle_seconds)
     print(
-        f"idle: {found.cpu_percent:.1f} % of a core, {found.own_mb:.0f} MB own processes, "
+        f"idle: {found.cpu_percent:.1f} % of a core, {found.own_mb:.0f} MB own processes "
+        f"({found.own_shared_once_mb:.0f} with shared pages counted once), "
         f"{found.servers_mb:.0f} MB servers; ready {found.start_s:.1f} s after the command\n"
     )
     return asdict(found)

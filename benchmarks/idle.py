@@ -17,12 +17,14 @@ class Idle:
     Attributes:
         cpu_percent: Of one core.
         own_mb: Resident memory of our own (Python) processes, MiB; shared pages count for each.
+        own_shared_once_mb: The same with each shared page counted once (proportional set size).
         servers_mb: Of PostgreSQL, Redis and Mosquitto.
         start_s: From the command until everything is ready, with the database made anew.
     """
 
     cpu_percent: float
     own_mb: float
+    own_shared_once_mb: float
     servers_mb: float
     start_s: float
 
@@ -37,6 +39,7 @@ def measure(seconds: float) -> Idle:
         return Idle(
             cpu_percent=100 * (_cpu_seconds([*own, *servers]) - before) / seconds,
             own_mb=resident_mb(own),
+            own_shared_once_mb=proportional_mb(own),
             servers_mb=resident_mb(servers),
             start_s=system.start_s,
         )
@@ -45,6 +48,11 @@ def measure(seconds: float) -> Idle:
 def resident_mb(processes: list[psutil.Process]) -> float:
     """Return the resident memory of the processes together, MiB."""
     return sum(process.memory_info().rss for process in processes) / 2**20
+
+
+def proportional_mb(processes: list[psutil.Process]) -> float:
+    """Return the memory of the processes together, each shared page counted once, MiB."""
+    return sum(process.memory_full_info().pss for process in processes) / 2**20
 
 
 def _cpu_seconds(processes: list[psutil.Process]) -> float:

@@ -62,13 +62,13 @@ def show(speed: PortalSpeed, scale: Scale) -> None:
             f"{one.worst_ms:>14.1f}"
         )
     print("\nall readings of one device as a file")
-    print(f"{'':26}{'rows':>10}{'rows/s':>10}{'MB before':>12}{'peak MB':>14}")
+    print(f"{'':26}{'rows':>10}{'rows/s':>10}{'peak MB':>12}{'portal +MB':>14}")
     for file in speed.exports:
         print(
-            f"{file.form:26}{file.rows:>10,}{file.rate:>10,.0f}{file.before_mb:>12.0f}"
-            f"{file.peak_mb:>14.0f}"
+            f"{file.form:26}{file.rows:>10,}{file.rate:>10,.0f}{file.peak_mb:>12.0f}"
+            f"{file.portal_mb:>14.0f}"
         )
-    print(f"\n{scale.users} users at once, 1 to 5 s between two requests of one")
+    print(f"\n{scale.users} users at once, ten a second come; 1 to 5 s between two requests of one")
     print(f"{'':26}{'requests':>10}{'failures':>10}{'requests/s':>12}{'p50 ms':>14}{'p95 ms':>9}")
     for kind in speed.load:
         print(

@@ -9,6 +9,8 @@ from queue import Empty, SimpleQueue
 import psycopg
 from psycopg import sql
 
+from plumbline import bootstrap
+
 DEVICES = 100
 DAYS = 90
 _SESSIONS = 2
@@ -69,6 +71,9 @@ def fill(database_url: str, rows: int) -> None:
     _show("")
     if failures:
         raise failures[0]
+    while bootstrap.retention(database_url).run()["days_summarised"]:
+        _show(f"{rows:,} readings: summaries of past days")
+    _show("")
 
 
 def add_large_device(database_url: str, device_id: str, rows: int) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.portal_world import PASSWORD, World
 
 _SCRIPT = Path(__file__).with_name("portal_users.py")
-_COME_EACH_SECOND = 25
+_COME_EACH_SECOND = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class RequestTimes:
 
 
 def measure(world: World, users: int, seconds: int) -> list[RequestTimes]:
-    """Let so many users come, 25 a second, and stay for so long after the last has come.
+    """Let so many users come, ten a second, and stay for so long after the last has come.
 
     Returns:
         Each kind of request, the time when they come included; at the end all together.

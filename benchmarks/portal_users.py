@@ -1,8 +1,9 @@
 """What one user of the portal does, for Locust: sign in, then look around and now and then act.
 
 Weights are those of somebody who watches a site: mostly the status of devices, then the fleet and
-the course of a device; a command or a new sign-in is rare. Between two requests they look at the
-answer for one to five seconds.
+the course of a device; a command is rare, a new sign-in (in another browser, say) rarer: one of 45
+requests, which is still each user every two minutes. Between two requests they look at the answer
+for one to five seconds.
 """
 
 import itertools
@@ -43,29 +44,29 @@ class PortalUser(FastHttpUser):
             else:
                 answer.failure(f"status {answer.status_code}")
 
-    @task(4)
+    @task(8)
     def fleet(self) -> None:
         """Look at the fleet."""
         self.client.get("/api/v1/devices?limit=100", name="fleet")
 
-    @task(3)
+    @task(6)
     def device(self) -> None:
         """Look at what is known of a device."""
         self.client.get(f"/api/v1/devices/{_device()}", name="device")
 
-    @task(10)
+    @task(20)
     def status(self) -> None:
         """Look at a device's status."""
         self.client.get(f"/api/v1/devices/{_device()}/status", name="status")
 
-    @task(4)
+    @task(8)
     def series(self) -> None:
         """Look at a device's last week."""
         first = datetime.now(UTC) - timedelta(days=7)
         path = f"/api/v1/devices/{_device()}/series?from={first:%Y-%m-%dT%H:%M:%SZ}"
         self.client.get(path, name="series")
 
-    @task(1)
+    @task(2)
     def command(self) -> None:
         """Send a command."""
         self.client.post(

@@ -1,5 +1,6 @@
 """A running system with a fleet and users, for measuring its portal."""
 
+import contextlib
 import http.client
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ PASSWORD = "a password for benchmarks"  # noqa: S105 - of a system that lives fo
 
 # On, as always, but for more than anybody sends: one address sends everything here.
 _SETTINGS = {"PORTAL_RATE_LIMIT": "1000000000"}
+_EXPORTS = "plumbline.adapters.postgres.export_process"
 _TOKEN_LIFE_S = 12 * 3600
 # With the same password, whose hash takes long on purpose.
 _USERS = """
@@ -58,6 +60,14 @@ class World:
         return sum(
             one.memory_full_info().uss for one in [portal, *portal.children(recursive=True)]
         ) / (1 << 20)
+
+    def export_mb(self) -> float:
+        """Return the resident memory of the process that exports, MiB; 0 while there is none."""
+        for one in self.portal().children(recursive=True):
+            with contextlib.suppress(psutil.Error):  # ended at this moment
+                if _EXPORTS in one.cmdline():
+                    return one.memory_info().rss / (1 << 20)
+        return 0.0
 
     def get(self, path: str) -> bytes:
         """Return what an API user gets."""

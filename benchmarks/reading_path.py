@@ -12,7 +12,7 @@ import psutil
 import psycopg
 
 from benchmarks import references
-from benchmarks.idle import resident_mb
+from benchmarks.idle import proportional_mb, resident_mb
 from benchmarks.publisher import payloads, publish_backlog
 from benchmarks.system import System, running_system
 from plumbline import bootstrap
@@ -34,13 +34,16 @@ class Measurement:
         name: What was measured.
         readings: How many.
         seconds: From the start until the last is committed (or drained).
-        peak_mb: Resident memory of all our own processes together at its peak, MiB, or None.
+        peak_mb: Resident memory of all our own processes together at its peak, the portal's too,
+            MiB, or None.
+        peak_shared_once_mb: The same with each shared page counted once.
     """
 
     name: str
     readings: int
     seconds: float
     peak_mb: float | None = None
+    peak_shared_once_mb: float | None = None
 
     @property
     def rate(self) -> float:
@@ -111,7 +114,7 @@ class _Bench:
         if not account.balanced or account.total.stored != readings:
             msg = f"the account is wrong: {account.total}"
             raise RuntimeError(msg)
-        return Measurement("plumbline", readings, seconds, peak.megabytes)
+        return Measurement("plumbline", readings, seconds, peak.megabytes, peak.shared_once_mb)
 
     def _wait_for_rows(self, readings: int, began: float) -> None:
         url = self._system.endpoints.database_url
@@ -132,10 +135,11 @@ def _number(connection: psycopg.Connection, query: LiteralString) -> int:
 
 
 class _PeakMemory:
-    """Samples the resident memory of processes while it is entered; ``megabytes`` is the peak."""
+    """Samples the memory of processes while it is entered, and keeps the peaks, MiB."""
 
     def __init__(self, processes: list[psutil.Process]) -> None:
         self.megabytes = 0.0
+        self.shared_once_mb = 0.0
         self._processes = processes
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._sample)
@@ -149,5 +153,6 @@ class _PeakMemory:
         self._thread.join()
 
     def _sample(self) -> None:
-        while not self._done.wait(0.1):
+        while not self._done.wait(0.2):
             self.megabytes = max(self.megabytes, resident_mb(self._processes))
+            self.shared_once_mb = max(self.shared_once_mb, proportional_mb(self._processes))

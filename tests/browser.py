@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+_CLOSE_S = 10
 _PROGRAMS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 
 
@@ -70,8 +71,13 @@ class Page:
     def __exit__(self, *exc: object) -> None:
         assert self._process is not None
         assert self._directory is not None
-        self._process.kill()
-        self._process.wait()
+        # In good order: its own children write into the directory until they are told to end.
+        self._send("Browser.close")
+        try:
+            self._process.wait(_CLOSE_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
         os.close(self._to)
         os.close(self._from)
         self._directory.cleanup()
@@ -96,12 +102,16 @@ class Page:
             time.sleep(0.05)
         return found
 
-    def _call(self, method: str, **parameters: object) -> dict[str, Any]:
+    def _send(self, method: str, **parameters: object) -> int:
         number = next(self._numbers)
         message: dict[str, Any] = {"id": number, "method": method, "params": parameters}
-        if self._session is not None:
+        if self._session is not None and not method.startswith("Browser."):
             message["sessionId"] = self._session
         os.write(self._to, json.dumps(message).encode() + b"\0")
+        return number
+
+    def _call(self, method: str, **parameters: object) -> dict[str, Any]:
+        number = self._send(method, **parameters)
         while (answer := self._read()).get("id") != number:
             self._note(answer)
         assert "error" not in answer, answer["error"]

@@ -23,6 +23,10 @@ class Housekeeping(Protocol):
         """Create the missing daily partitions around today and return their days."""
         ...
 
+    def summarise(self, now: datetime) -> int:
+        """Summarise past days for long series and return how many."""
+        ...
+
     def prune(self, now: datetime) -> "DataclassInstance":
         """Remove what is past its time, fold the ledger, and return the counts."""
         ...
@@ -36,7 +40,7 @@ class Retention:
         self._clock = clock
 
     def run(self) -> dict[str, int]:
-        """Create partitions, drop what is older than 90 days, fold the ledger; return counts.
+        """Create partitions, drop what is old, fold the ledger, summarise days; return counts.
 
         Raises:
             StoreUnavailable: Run again; what was done stays done.
@@ -44,4 +48,5 @@ class Retention:
         now = self._clock.now()
         created = self._housekeeping.ensure_partitions(now, days_back=1, days_ahead=DAYS_AHEAD)
         removed: dict[str, int] = asdict(self._housekeeping.prune(now))
-        return {"partitions_created": len(created), **removed}
+        summarised = self._housekeeping.summarise(now)
+        return {"partitions_created": len(created), **removed, "days_summarised": summarised}

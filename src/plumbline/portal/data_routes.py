@@ -1,6 +1,6 @@
 """The routes of devices, readings, commands and of the account, as they are documented."""
 
-from plumbline.portal import account_of_messages, commands, devices, exports, readings
+from plumbline.portal import account_of_messages, commands, devices, exports, readings, series
 from plumbline.portal.problems import Kind
 from plumbline.portal.route import Operation, Parameter, Route, Success
 from plumbline.portal.schemas import ref
@@ -147,7 +147,7 @@ DATA_ROUTES = (
     Route(
         "GET",
         f"{_API}/devices/{{device_id}}/series",
-        readings.show_series,
+        series.show_series,
         role="viewer",
         operation=Operation(
             operation_id="show_series",
@@ -155,7 +155,10 @@ DATA_ROUTES = (
             summary="Readings downsampled",
             description="The range is cut into `points` buckets of equal width; each keeps the"
             " least, the greatest and the mean `tilt_angle` (degrees) and how many readings it"
-            " holds. A gap stays a gap. Without `to` until now; without `from` 24 hours.",
+            " holds. Buckets of 10 minutes and more begin at whole five minutes of UTC, the first"
+            " one up to five minutes before `from`, and last whole five minutes, so that there may"
+            " be a third fewer; only readings from `from` until before `to` count. A gap stays a"
+            " gap. Without `to` until now; without `from` 24 hours.",
             success=found("Series", "Columns"),
             parameters=(
                 DEVICE,
@@ -167,8 +170,8 @@ DATA_ROUTES = (
                     {
                         "type": "integer",
                         "minimum": 1,
-                        "maximum": readings.MAX_POINTS,
-                        "default": readings.DEFAULT_POINTS,
+                        "maximum": series.MAX_POINTS,
+                        "default": series.DEFAULT_POINTS,
                     },
                 ),
                 MATCH,

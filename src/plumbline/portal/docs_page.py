@@ -44,7 +44,9 @@ _START = b"""window.ui = SwaggerUIBundle({
   deepLinking: true,
   validatorUrl: null,
   requestInterceptor: async (request) => {
-    const safe = ["GET", "HEAD"].includes((request.method || "GET").toUpperCase());
+    const method = (request.method || "GET").toUpperCase();
+    const signsIn = method === "POST" && request.url.endsWith("/api/v1/session");
+    const safe = signsIn || ["GET", "HEAD"].includes(method);
     if (!safe && !request.headers.Authorization) {
       const session = await fetch("/api/v1/session");
       if (session.ok) request.headers["X-CSRF-Token"] = (await session.json()).csrf_token;

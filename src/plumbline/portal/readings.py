@@ -1,9 +1,6 @@
-"""The readings of one device: as they are, and downsampled."""
+"""The readings of one device, as they are."""
 
-from collections.abc import Sequence
 from datetime import datetime, timedelta
-from itertools import pairwise
-from statistics import median_low
 from typing import Any
 
 from starlette.requests import Request
@@ -11,7 +8,7 @@ from starlette.responses import Response
 
 from plumbline.adapters.postgres.queries import load
 from plumbline.domain.reading import format_time
-from plumbline.portal.answers import json_answer, page_answer, time_or_none
+from plumbline.portal.answers import page_answer, time_or_none
 from plumbline.portal.problems import Kind, Problem
 from plumbline.portal.query import NUMBER, Cursors, Query, device_id, refuse
 from plumbline.portal.services import services
@@ -20,9 +17,6 @@ _SQL = load("portal.sql")
 
 DEFAULT_LIMIT = 1000
 MAX_LIMIT = 10_000
-DEFAULT_POINTS = 1000
-MAX_POINTS = 2000
-DEFAULT_SERIES = timedelta(hours=24)
 CURSORS = Cursors("r", NUMBER, "63905457600000000")
 ORDERS = ("asc", "desc")
 
@@ -46,11 +40,6 @@ EARLIEST = datetime.fromisoformat("0001-01-02T00:00:00+00:00")
 LATEST = datetime.fromisoformat("9999-12-30T00:00:00+00:00")
 
 _LAST_MICROS = (LATEST - EARLIEST) // _MICROSECOND
-
-_SECOND_DAY = EARLIEST + DEFAULT_SERIES
-
-# With so many readings in a bucket on average, an empty one is no accident of the sampling.
-_DENSE = 3
 
 
 async def list_readings(request: Request) -> Response:
@@ -79,47 +68,6 @@ async def list_readings(request: Request) -> Response:
     )
 
 
-async def show_series(request: Request) -> Response:
-    """Return the readings of a time, downsampled to buckets."""
-    query = Query(request, ("from", "to", "points"))
-    wanted = device_id(request)
-    points = query.integer("points", 1, MAX_POINTS, DEFAULT_POINTS)
-    now = services(request).clock.now()
-    last = query.moment("to", now)
-    first, last = sane(query.moment("from", max(last, _SECOND_DAY) - DEFAULT_SERIES), last)
-    width = max(_MICROSECOND, -(-(last - first) // points))
-    rows = await services(request).database.fetch(
-        _SQL["series"],
-        {"device_id": wanted, "from": first, "to": last, "width": width},
-    )
-    if not rows:
-        await require_known(request, wanted)
-    gap = gap_of([row[0] for row in rows], [row[4] for row in rows], width)
-    return json_answer(
-        request,
-        {
-            "device_id": wanted,
-            "from": format_time(first),
-            "to": format_time(last),
-            "bucket_s": width.total_seconds(),
-            "gap_s": gap.total_seconds(),
-            **_columns(rows, width, gap),
-        },
-    )
-
-
-def gap_of(starts: Sequence[datetime], counts: Sequence[int], width: timedelta) -> timedelta:
-    """Return from which distance of two filled buckets on a gap is between them.
-
-    Where buckets hold many readings, an empty bucket is a gap. Where the device measures less often
-    than buckets begin, some are empty all the time: then three times the usual distance is a gap.
-    """
-    if len(starts) < 2 or sum(counts) >= _DENSE * len(counts):  # noqa: PLR2004 - two have a distance
-        return 2 * width
-    usual = median_low([later - earlier for earlier, later in pairwise(starts)])
-    return 3 * max(usual, width)
-
-
 def span(query: Query, earliest: datetime, latest: datetime) -> tuple[datetime, datetime]:
     """Return ``from`` (included) and ``to`` (excluded)."""
     return sane(query.moment("from", earliest), query.moment("to", latest))
@@ -145,31 +93,6 @@ async def require_known(request: Request, wanted: str) -> None:
     ((known,),) = await services(request).database.fetch(_SQL["is_known"], {"device_id": wanted})
     if not known:
         raise Problem(Kind.NOT_FOUND, "no such device")
-
-
-def _columns(
-    rows: Sequence[tuple[Any, ...]], width: timedelta, gap: timedelta
-) -> dict[str, list[object]]:
-    """Return the buckets by column; in a gap, its first empty bucket stands with nulls."""
-    times: list[object] = []
-    lows: list[object] = []
-    highs: list[object] = []
-    means: list[object] = []
-    counts: list[object] = []
-    before: datetime | None = None
-    for start, low, high, mean, count in rows:
-        if before is not None and start - before >= gap:
-            times.append(format_time(before + width))
-            for column in (lows, highs, means):
-                column.append(None)
-            counts.append(0)
-        times.append(format_time(start))
-        lows.append(low)
-        highs.append(high)
-        means.append(mean)
-        counts.append(count)
-        before = start
-    return {"t": times, "min": lows, "max": highs, "mean": means, "count": counts}
 
 
 def _reading(row: tuple[Any, ...]) -> dict[str, object]:

@@ -21,6 +21,7 @@ from plumbline.adapters.postgres.queries import load
 from plumbline.domain.account import MAX_PASSWORD_LENGTH, Role, normalised_username
 from plumbline.portal.audit import audit_values
 from plumbline.portal.credentials import CredentialStore, token_hash
+from plumbline.portal.hashing import HashingThread
 from plumbline.portal.problems import Kind, Problem
 from plumbline.portal.request_head import RequestHead
 from plumbline.ports import PasswordHasher
@@ -37,7 +38,8 @@ _BROWSER_FAILURES = 10
 _TOKEN_BYTES = 32
 _TOKEN = re.compile("[A-Za-z0-9_-]{43}")
 
-# More at once would only wait for each other; and who guesses in parallel is counted in between.
+# One is hashed while the other asks the database. More would only wait for each other; and who
+# guesses in parallel is counted in between.
 _VERIFIED_AT_ONCE = 2
 
 
@@ -95,7 +97,7 @@ class SignIn:
     ) -> None:
         self._database = database
         self._credentials = credentials
-        self._hasher = hasher
+        self._hashing = HashingThread(hasher)
         self._verifying = asyncio.Semaphore(_VERIFIED_AT_ONCE)
         # Looked at for users that do not exist, so that they take as long.
         self._nobodys_hash = hasher.hash(secrets.token_urlsafe(_TOKEN_BYTES))
@@ -140,7 +142,7 @@ class SignIn:
         password_hash = attempt.password_hash or self._nobodys_hash
         if len(password) > MAX_PASSWORD_LENGTH:
             password = ""
-        right = await asyncio.to_thread(self._hasher.verify, password_hash, password)
+        right = await self._hashing.verify(password_hash, password)
         return right and attempt.user_id is not None and not attempt.disabled
 
     async def _failed(

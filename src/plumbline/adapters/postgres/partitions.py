@@ -18,6 +18,12 @@ _SQL = load("partitions.sql")
 # Who checked the reading's time was another machine than the one whose clock says "today" here.
 _CLOCK_TOLERANCE = timedelta(days=1)
 
+# Most of what comes late comes within this time after the day's end; the rest makes stale.
+_STILL_ARRIVING = timedelta(hours=1)
+
+# A summary has 288 cells: with fewer than twice as many readings, these are read as quickly.
+_DENSE_DAY = 576
+
 
 @dataclass(frozen=True, slots=True)
 class KeptDays:
@@ -89,6 +95,31 @@ def drop_partition(connection: psycopg.Connection[Any], day: date) -> None:
         psycopg.errors.DeadlockDetected: A writer waited for us as well; try again.
     """
     connection.execute(_SQL["drop_partition"], {"day": day})
+
+
+def summarise_days(
+    connection: psycopg.Connection[Any], now: datetime, most: int
+) -> dict[date, int]:
+    """Summarise days that have ended, newest first, and again what is stale of them.
+
+    A day whose lock is not to be had at once stays for the next time.
+
+    Returns:
+        By day that was summarised, how many devices were.
+    """
+    ended = utc_day(now - _STILL_ARRIVING)
+    days = [day for day in partition_days(connection) if day < ended]
+    found = connection.execute(_SQL["days_to_summarise"], {"days": days, "most": most})
+    made = {}
+    for (day,) in found.fetchall():
+        try:
+            row = connection.execute(
+                _SQL["summarise_day"], {"day": day, "least_readings": _DENSE_DAY}
+            ).fetchone()
+        except (pg.LockNotAvailable, pg.DeadlockDetected):
+            continue
+        made[day] = 0 if row is None else row[0]
+    return made
 
 
 def partition_days(connection: psycopg.Connection[Any]) -> list[date]:

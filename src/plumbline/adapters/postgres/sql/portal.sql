@@ -70,11 +70,21 @@ COPY (
 -- name: set_zone
 SELECT set_config('TimeZone', %(zone)s, false)
 
--- name: series
--- Buckets of equal width from the beginning; one without readings has no row. Of equal values the
--- computed mean can lie beside them by a rounding.
-SELECT date_bin(%(width)s, "timestamp", %(from)s), min(tilt_angle), max(tilt_angle),
-       greatest(min(tilt_angle), least(max(tilt_angle), avg(tilt_angle))), count(*)
+-- name: series_of_readings
+-- Buckets of equal width from the beginning; one without readings has no row.
+SELECT date_bin(%(width)s, "timestamp", %(origin)s), min(tilt_angle), max(tilt_angle),
+       sum(tilt_angle), count(*)
 FROM sensor_data
 WHERE device_id = %(device_id)s AND "timestamp" >= %(from)s AND "timestamp" < %(to)s
-GROUP BY 1 ORDER BY 1
+GROUP BY 1
+
+-- name: series_of_summaries
+-- The same of days with a summary, and of which day each row is. Width and beginning are whole cells.
+SELECT date_bin(%(width)s, c.starts_at, %(origin)s) AS start, min(c.least), max(c.greatest),
+       sum(c.total), sum(c.readings), s.day
+FROM reading_summary s,
+     unnest(s.starts_at, s.least, s.greatest, s.total, s.readings)
+         AS c (starts_at, least, greatest, total, readings)
+WHERE s.device_id = %(device_id)s AND s.day >= %(first_day)s AND s.day < %(end_day)s
+  AND NOT s.is_stale
+GROUP BY start, s.day
