@@ -128,14 +128,11 @@ def devices(database_url: str, credentials: DeviceCredentials) -> "Devices":
 
 def lorawan_devices(database_url: str) -> "PostgresLorawanDevices":
     """Return the registry in that database, as uplinks ask it."""
-    from psycopg.conninfo import make_conninfo  # noqa: PLC0415 - see the module's docstring
-
     from plumbline.adapters.postgres.database import Database  # noqa: PLC0415 - see the module's docstring
     from plumbline.adapters.postgres.lorawan_devices import PostgresLorawanDevices  # noqa: PLC0415
 
     # A database that has gone silent must not hold up the devices that need no registry.
-    url = make_conninfo(database_url, tcp_user_timeout=_SILENCE_MS)
-    return PostgresLorawanDevices(Database(url, StoreUnavailable))
+    return PostgresLorawanDevices(Database(database_url, StoreUnavailable, silence_ms=_SILENCE_MS))
 
 
 def device_events(database_url: str) -> "PostgresDeviceEvents":

@@ -30,7 +30,8 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa:
     # Where the audit log has no user of a machine; AWS's own log says who invoked this.
     os.environ.setdefault("LOGNAME", "operate")
     out, err = io.StringIO(), io.StringIO()
-    keyboard, sys.stdin = sys.stdin, io.StringIO(str(event.get("stdin", "")))
+    given = io.BytesIO(str(event.get("stdin", "")).encode())
+    keyboard, sys.stdin = sys.stdin, io.TextIOWrapper(given, "utf-8")
     try:
         with redirect_stdout(out), redirect_stderr(err):
             code = run(arguments)

@@ -1,5 +1,6 @@
 """One connection to PostgreSQL that comes back after the server did."""
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -25,17 +26,20 @@ _CONNECT_TIMEOUT_S = 5
 
 
 class Database:
-    """A lazily opened connection for one thread; reopened after it broke.
+    """A lazily opened connection for one thread; reopened after it broke, closed with this object.
 
     Args:
         url: ``postgresql://…``, or another that ``connection_url`` knows.
         unavailable: The error that a failure of the server becomes.
+        silence_ms: How long a server may acknowledge nothing; 0 leaves that to the system.
     """
 
-    def __init__(self, url: str, unavailable: type[TransientError]) -> None:
+    def __init__(self, url: str, unavailable: type[TransientError], *, silence_ms: int = 0) -> None:
         self._url = url
         self._unavailable = unavailable
+        self._silence_ms = silence_ms
         self._connection: psycopg.Connection | None = None
+        self._closing: weakref.finalize[[], Database] | None = None
 
     @contextmanager
     def connection(self) -> Iterator[psycopg.Connection]:
@@ -48,8 +52,14 @@ class Database:
         try:
             if self._connection is None or self._connection.closed:
                 self._connection = psycopg.connect(
-                    connection_url(self._url), autocommit=True, connect_timeout=_CONNECT_TIMEOUT_S
+                    connection_url(self._url),
+                    autocommit=True,
+                    connect_timeout=_CONNECT_TIMEOUT_S,
+                    tcp_user_timeout=self._silence_ms,
                 )
+                # A command that was run in a function leaves nothing open for the next one.
+                self._closing = weakref.finalize(self, self._connection.close)
+                self._closing.atexit = False
             yield self._connection
         except TRANSIENT as error:
             self.close()
@@ -57,6 +67,6 @@ class Database:
 
     def close(self) -> None:
         """Close the connection, if it is open."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        if self._closing is not None:
+            self._closing()
+        self._connection = self._closing = None
