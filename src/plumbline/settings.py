@@ -143,7 +143,8 @@ class OperateSettings(msgspec.Struct, frozen=True, kw_only=True):
         Secret | None, Meta(description="Where the portal keeps copies of sessions and tokens.")
     ] = None
     broker_passwords: Annotated[
-        str | None, Meta(description="`s3://bucket/key` that the broker's tasks read devices from.")
+        str | None,
+        Meta(description="`s3://bucket/key` that the broker's tasks read passwords from."),
     ] = None
     distributing_queue_url: Annotated[
         Secret | None, Meta(description="Queue `distributing`, for what is replayed.")
@@ -250,13 +251,16 @@ class BrokerTaskSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     broker_ingest_password: Annotated[Secret, Meta(description="Of `plumbline-ingest`.")]
     broker_command_password: Annotated[Secret, Meta(description="Of `plumbline-command`.")]
+    broker_lorawan_command_password: Annotated[
+        Secret, Meta(description="Of `plumbline-lorawan-command`.")
+    ]
     broker_monitor_password: Annotated[Secret, Meta(description="Of `plumbline-monitor`.")]
     broker_certificate: Annotated[
         str, Meta(description="Certificate of the TLS listener and its chain, PEM text.")
     ]
     broker_private_key: Annotated[Secret, Meta(description="Its key, PEM text.")]
     broker_passwords: Annotated[
-        str, Meta(description="`s3://bucket/key` of the devices' password file.")
+        str, Meta(description="`s3://bucket/key` of devices' and network servers' passwords.")
     ]
     broker_data_dir: Annotated[str, Meta(description="Shared by all tasks; holds the slots.")] = (
         "/data"

@@ -112,7 +112,7 @@ FUNCTIONS: dict[str, Grants] = {
 }
 
 _BROKER_SECRETS = {
-    *map(secret, ("ingest", "command", "monitor")),
+    *map(secret, ("ingest", "command", "lorawan-command", "monitor")),
     "module.ecs.aws_secretsmanager_secret.tls",
 }
 
