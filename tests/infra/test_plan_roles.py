@@ -98,7 +98,7 @@ FUNCTIONS: dict[str, Grants] = {
     "lorawan_command": {
         **takes("lorawan-command"),
         "sqs:SendMessage": {queue("distributing")},
-        **reads(secret("command")),
+        **reads(secret("lorawan-command")),
     },
     "migrate": reads("module.rds.aws_rds_cluster.aurora.master_user_secret"),
     "operate": {
