@@ -22,7 +22,7 @@ locals {
     sync            = { database = true, cache = true }
     maintenance     = { database = true }
     mqtt_command    = { broker_user = "command", sends_to = ["distributing"] }
-    lorawan_command = { broker_user = "lorawan-command", sends_to = ["distributing"] }
+    lorawan_command = { broker_user = "command", sends_to = ["distributing"] }
     migrate         = { database_owner = true }
     operate         = { sends_to = ["distributing"], database = true, cache = true, operator = true }
   } : name => merge(local.nothing, needs) }

@@ -98,7 +98,7 @@ FUNCTIONS: dict[str, Grants] = {
     "lorawan_command": {
         **takes("lorawan-command"),
         "sqs:SendMessage": {queue("distributing")},
-        **reads(secret("lorawan-command")),
+        **reads(secret("command")),
     },
     "migrate": reads("module.rds.aws_rds_cluster.aurora.master_user_secret"),
     "operate": {
@@ -112,7 +112,7 @@ FUNCTIONS: dict[str, Grants] = {
 }
 
 _BROKER_SECRETS = {
-    *map(secret, ("ingest", "command", "lorawan-command", "monitor")),
+    *map(secret, ("ingest", "command", "monitor")),
     "module.ecs.aws_secretsmanager_secret.tls",
 }
 

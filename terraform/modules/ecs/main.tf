@@ -107,7 +107,7 @@ locals {
 
     secrets = concat(
       [for user, secret in aws_secretsmanager_secret.service_user : {
-        name      = "BROKER_${upper(replace(user, "-", "_"))}_PASSWORD"
+        name      = "BROKER_${upper(user)}_PASSWORD"
         valueFrom = secret.arn
       }],
       [

@@ -2,7 +2,7 @@
 # without entering the plan or the state.
 
 locals {
-  service_users = toset(["ingest", "command", "lorawan-command", "monitor"])
+  service_users = toset(["ingest", "command", "monitor"])
 }
 
 resource "aws_secretsmanager_secret" "service_user" {
