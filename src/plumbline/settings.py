@@ -147,7 +147,13 @@ class OperateSettings(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="`s3://bucket/key` that the broker's tasks read passwords from."),
     ] = None
     distributing_queue_url: Annotated[
-        Secret | None, Meta(description="Queue `distributing`, for what is replayed.")
+        Secret | None,
+        Meta(
+            description="Queue `distributing`: what is replayed goes there, the ledger counts it."
+        ),
+    ] = None
+    db1_queue_url: Annotated[
+        Secret | None, Meta(description="Queue `db1`, which the ledger counts.")
     ] = None
 
 
@@ -176,6 +182,13 @@ class PortalSettings(msgspec.Struct, frozen=True, kw_only=True):
     lorawan_command_queue_url: Annotated[
         Secret | None,
         Meta(description="Queue `lorawan-command`; where absent, that of the database."),
+    ] = None
+    distributing_queue_url: Annotated[
+        Secret | None,
+        Meta(description="Queue `distributing`, on SQS, which the ledger counts there."),
+    ] = None
+    db1_queue_url: Annotated[
+        Secret | None, Meta(description="Queue `db1`, on SQS, which the ledger counts there.")
     ] = None
     command_ack_grace_s: Annotated[
         float,
