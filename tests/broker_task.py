@@ -23,7 +23,12 @@ from plumbline.adapters.mqtt.drain import MqttBroker
 from plumbline.local.servers.ports import free_port
 from plumbline.local.servers.tls_files import TlsFiles
 
-PASSWORDS = {"ingest": "ingest-secret", "command": "command-secret", "monitor": "monitor:s/ecret"}
+PASSWORDS = {
+    "ingest": "ingest-secret",
+    "command": "command-secret",
+    "lorawan-command": "lorawan-secret",
+    "monitor": "monitor:s/ecret",
+}
 BUCKET = "plumbline-artifacts"
 URL = f"s3://{BUCKET}/broker/passwords"
 READY_S = 40.0
@@ -102,6 +107,7 @@ class BrokerTaskProcess:
             "AWS_SECRET_ACCESS_KEY": "test",
             "BROKER_INGEST_PASSWORD": PASSWORDS["ingest"],
             "BROKER_COMMAND_PASSWORD": PASSWORDS["command"],
+            "BROKER_LORAWAN_COMMAND_PASSWORD": PASSWORDS["lorawan-command"],
             "BROKER_MONITOR_PASSWORD": PASSWORDS["monitor"],
             "BROKER_CERTIFICATE": tls_files.certificate_file.read_text("ascii"),
             "BROKER_PRIVATE_KEY": tls_files.key_file.read_text("ascii"),

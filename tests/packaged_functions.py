@@ -133,6 +133,8 @@ class EventSourceMapping:
         requests: How many it has made to SQS.
         partial: Invocations that reported some messages as failed.
         loses_next_answer: Delete nothing after the next invocation.
+        patient: Let what was not deleted come again after the queue's visibility timeout, which
+            is minutes; else it comes again at once.
 
     Args:
         client: Of SQS.
@@ -150,6 +152,7 @@ class EventSourceMapping:
         self.requests = 0
         self.partial = 0
         self.loses_next_answer = False
+        self.patient = False
         self._client = client
         self._url = queue_url
         self._queue = queue
@@ -166,14 +169,17 @@ class EventSourceMapping:
             response = self.function.invoke(event)
         except FunctionFailed as error:
             self.failures.append(str(error))
+            self._return(batch)
             return len(batch)
         if self.loses_next_answer:
             self.loses_next_answer = False
+            self._return(batch)
             return len(batch)
         failed = {failure["itemIdentifier"] for failure in response["batchItemFailures"]}
         assert failed <= {message["MessageId"] for message in batch}
         self.partial += 0 < len(failed) < len(batch)
         self._delete([message for message in batch if message["MessageId"] not in failed])
+        self._return([message for message in batch if message["MessageId"] in failed])
         return len(batch)
 
     def _receive(self) -> list[MessageTypeDef]:
@@ -209,6 +215,15 @@ class EventSourceMapping:
             )
             self.requests += 1
             assert not answer.get("Failed")
+
+    def _return(self, messages: Sequence[MessageTypeDef]) -> None:
+        """Skip the wait for the timeout; no request of Lambda's, so it is not counted."""
+        if self.patient:
+            return
+        for message in messages:
+            self._client.change_message_visibility(
+                QueueUrl=self._url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
+            )
 
     def _record(self, message: MessageTypeDef) -> dict[str, Any]:
         return {

@@ -4,9 +4,10 @@ A function's process thereby loads only what that function needs, which is its c
 """
 
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
 
 from plumbline.adapters.clock import SystemClock
@@ -19,7 +20,7 @@ from plumbline.application.quarantine import Replay
 from plumbline.application.retention import Retention
 from plumbline.application.sync import Sync
 from plumbline.errors import ConfigurationError, QueueUnavailable, StoreUnavailable
-from plumbline.ports import Broker, DeviceCredentials, Queue, RunLock
+from plumbline.ports import Broker, DeviceCredentials, Ledger, Queue, RunLock
 from plumbline.settings import (
     DEFAULT_TOPICS,
     Db1Settings,
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from plumbline.adapters.mqtt.shared_credentials import SharedCredentials
     from plumbline.adapters.postgres.command_outbox import PostgresCommandOutbox
     from plumbline.adapters.postgres.device_events import PostgresDeviceEvents
-    from plumbline.adapters.postgres.ledger import PostgresLedger
     from plumbline.adapters.postgres.lorawan_devices import PostgresLorawanDevices
     from plumbline.adapters.postgres.quarantine import PostgresQuarantine
     from plumbline.adapters.postgres.queue import PostgresQueue
@@ -55,6 +55,8 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _REGISTRY_SILENCE_S = 5.0
+_SQS_SCHEMES = ("https://", "http://")
+_NONE: Mapping[str, None] = MappingProxyType({})
 
 
 def once_a_thread(make: Callable[[], _T]) -> Callable[[], _T]:
@@ -287,12 +289,32 @@ def statuses(database_url: str) -> "PostgresStatuses":
     return PostgresStatuses(Database(database_url, StoreUnavailable))
 
 
-def ledger(database_url: str) -> "PostgresLedger":
-    """Return the account of that database."""
+def ledger(database_url: str, queue_urls: Mapping[str, Secret | None] = _NONE) -> Ledger:
+    """Return the account of that database.
+
+    Args:
+        database_url: Where receipts and outcomes are.
+        queue_urls: Of the accounted queues, by name. Those on SQS are counted there; others are in
+            the database.
+    """
     from plumbline.adapters.postgres.database import Database  # noqa: PLC0415 - see the module's docstring
     from plumbline.adapters.postgres.ledger import PostgresLedger  # noqa: PLC0415
 
-    return PostgresLedger(Database(database_url, StoreUnavailable))
+    stored = PostgresLedger(Database(database_url, StoreUnavailable))
+    on_sqs = {
+        name: url.reveal()
+        for name, url in queue_urls.items()
+        if url is not None and url.reveal().startswith(_SQS_SCHEMES)
+    }
+    if not on_sqs:
+        return stored
+    from plumbline.adapters.sqs import SqsQueue  # noqa: PLC0415 - see the module's docstring
+    from plumbline.application.ledger_with_queues import LedgerWithQueues  # noqa: PLC0415
+
+    return LedgerWithQueues(
+        stored,
+        [SqsQueue(url, name, fifo=TOPOLOGY.queue(name).fifo) for name, url in on_sqs.items()],
+    )
 
 
 def quarantine(database_url: str) -> "PostgresQuarantine":

@@ -11,6 +11,7 @@ from plumbline.domain.account import ApiToken, Role, Scope, User
 from plumbline.domain.command_event import CommandEvent
 from plumbline.domain.delivery import DeliveredEvent, DeliveredReading, Receipt, Refusal
 from plumbline.domain.device import Device, Lorawan
+from plumbline.domain.ledger import LedgerAccount
 
 
 class Clock(Protocol):
@@ -140,11 +141,22 @@ class QueueMessage:
 
 @dataclass(frozen=True, slots=True)
 class QueueDepth:
-    """Counts of one queue; approximate on SQS, exact on PostgreSQL."""
+    """Counts of one queue; approximate on SQS, exact on PostgreSQL.
+
+    Attributes:
+        visible: Messages that the next receive may bring.
+        in_flight: Received and not deleted yet, or not to be received yet.
+        oldest_age_s: Of the oldest message; None where there is none, or nobody tells.
+    """
 
     visible: int
     in_flight: int
     oldest_age_s: float | None
+
+    @property
+    def total(self) -> int:
+        """All that the queue holds."""
+        return self.visible + self.in_flight
 
 
 class Queue(Protocol):
@@ -199,6 +211,22 @@ class Queue(Protocol):
 
     def depth(self) -> QueueDepth:
         """Return the queue's counts.
+
+        Raises:
+            QueueUnavailable: The service cannot be reached.
+        """
+        ...
+
+
+class CountedQueue(Protocol):
+    """A queue and its dead-letter queue, to somebody who only counts."""
+
+    def depth(self) -> QueueDepth:
+        """Return the queue's counts; see ``Queue.depth``."""
+        ...
+
+    def dead_letter_depth(self) -> QueueDepth:
+        """Return the dead-letter queue's counts.
 
         Raises:
             QueueUnavailable: The service cannot be reached.
@@ -271,6 +299,18 @@ class ReadingStore(Protocol):
         Raises:
             StoreUnavailable: Nothing of the batch is stored, or all of it (and a repetition
                 finds that out).
+        """
+        ...
+
+
+class Ledger(Protocol):
+    """What came in, and what became of it."""
+
+    def account(self, device_id: str | None = None) -> LedgerAccount:
+        """Return the account of one device or of all.
+
+        Raises:
+            StoreUnavailable: The database cannot serve.
         """
         ...
 

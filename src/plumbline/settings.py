@@ -143,10 +143,17 @@ class OperateSettings(msgspec.Struct, frozen=True, kw_only=True):
         Secret | None, Meta(description="Where the portal keeps copies of sessions and tokens.")
     ] = None
     broker_passwords: Annotated[
-        str | None, Meta(description="`s3://bucket/key` that the broker's tasks read devices from.")
+        str | None,
+        Meta(description="`s3://bucket/key` that the broker's tasks read passwords from."),
     ] = None
     distributing_queue_url: Annotated[
-        Secret | None, Meta(description="Queue `distributing`, for what is replayed.")
+        Secret | None,
+        Meta(
+            description="Queue `distributing`: what is replayed goes there, the ledger counts it."
+        ),
+    ] = None
+    db1_queue_url: Annotated[
+        Secret | None, Meta(description="Queue `db1`, which the ledger counts.")
     ] = None
 
 
@@ -175,6 +182,13 @@ class PortalSettings(msgspec.Struct, frozen=True, kw_only=True):
     lorawan_command_queue_url: Annotated[
         Secret | None,
         Meta(description="Queue `lorawan-command`; where absent, that of the database."),
+    ] = None
+    distributing_queue_url: Annotated[
+        Secret | None,
+        Meta(description="Queue `distributing`, on SQS, which the ledger counts there."),
+    ] = None
+    db1_queue_url: Annotated[
+        Secret | None, Meta(description="Queue `db1`, on SQS, which the ledger counts there.")
     ] = None
     command_ack_grace_s: Annotated[
         float,
@@ -250,13 +264,16 @@ class BrokerTaskSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     broker_ingest_password: Annotated[Secret, Meta(description="Of `plumbline-ingest`.")]
     broker_command_password: Annotated[Secret, Meta(description="Of `plumbline-command`.")]
+    broker_lorawan_command_password: Annotated[
+        Secret, Meta(description="Of `plumbline-lorawan-command`.")
+    ]
     broker_monitor_password: Annotated[Secret, Meta(description="Of `plumbline-monitor`.")]
     broker_certificate: Annotated[
         str, Meta(description="Certificate of the TLS listener and its chain, PEM text.")
     ]
     broker_private_key: Annotated[Secret, Meta(description="Its key, PEM text.")]
     broker_passwords: Annotated[
-        str, Meta(description="`s3://bucket/key` of the devices' password file.")
+        str, Meta(description="`s3://bucket/key` of devices' and network servers' passwords.")
     ]
     broker_data_dir: Annotated[str, Meta(description="Shared by all tasks; holds the slots.")] = (
         "/data"

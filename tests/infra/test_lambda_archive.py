@@ -1,36 +1,27 @@
-"""The archive that Lambda gets: its bytes, and its functions at work with an SQS emulator."""
+"""The archive that Lambda gets: its bytes, what it holds, and what its functions load."""
 
 import json
 import struct
 import subprocess
 import sys
-import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-import redis
-from mypy_boto3_sqs import SQSClient
-from mypy_boto3_sqs.literals import QueueAttributeNameType
 from psycopg import sql
 
 from broker_task import URL, empty_bucket
-from conftest import Broker
-from contract.sqs_emulator import running_sqs_emulator, sqs_client
-from mqtt_device import MqttDevice
-from packaged_functions import EventSourceMapping, FunctionFailed, PackagedFunction
-from plumbline.adapters.mqtt.configuration import INGEST_USER
+from contract.sqs_emulator import running_sqs_emulator
+from packaged_functions import PackagedFunction
 from plumbline.adapters.mqtt.shared_credentials import SharedCredentials
 from plumbline.adapters.postgres.privileges import PRIVILEGES
 from plumbline.deployment.lambda_archive import (
-    LambdaArchive,
     build_lambda_archive,
     check_size,
     lambda_target,
@@ -38,32 +29,16 @@ from plumbline.deployment.lambda_archive import (
 from plumbline.errors import PackagingFailed
 from plumbline.local.servers.postgres import SUPERUSER, PostgresServer
 from plumbline.topology import TOPOLOGY, Function
+from unpacked_archive import PYTHON, ROOT, Unpacked, unpack_archive
 
-ROOT = Path(__file__).parents[2]
-EVENTS = ROOT / "tests" / "testcases" / "events"
-PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 # Each is megabytes, or a second, that no function needs.
 HEAVY = {"pyarrow", "starlette", "granian", "rich", "cryptography", "adbc_driver_manager"}
 MOST_MODULES = 400
-DEVICES, READINGS = 100, 10_000
-
-
-@dataclass(frozen=True, slots=True)
-class Unpacked:
-    """An archive for the Python and machine that run the tests."""
-
-    built: LambdaArchive
-    archive: Path
-    tree: Path
 
 
 @pytest.fixture(scope="module")
 def lambdas(tmp_path_factory: pytest.TempPathFactory) -> Unpacked:
-    out = tmp_path_factory.mktemp("lambdas")
-    built = build_lambda_archive(ROOT, out, lambda_target(PYTHON, "x86_64"))
-    with zipfile.ZipFile(out / built.archive) as archive:
-        archive.extractall(out / "tree")
-    return Unpacked(built, out / built.archive, out / "tree")
+    return unpack_archive(tmp_path_factory.mktemp("lambdas"))
 
 
 def run_alone(tree: Path, script: str, environment: dict[str, str] | None = None) -> str:
@@ -205,6 +180,11 @@ def test_migrate_makes_the_database_and_operate_works_on_it(
         assert (user["exit_code"], user["stderr"]) == (0, "added ann, admin\n")
         assert "ann" in plumbline("user", "list")["stdout"]
         assert plumbline("db", "status")["exit_code"] == 0
+        sent = plumbline("command", "send", "tower-1", "identify", "--json")
+        assert (sent["exit_code"], json.loads(sent["stdout"])["state"]) == (0, "queued")
+        assert plumbline("command", "list", "tower-1")["exit_code"] == 0
+        renewed = plumbline("network-server", "rotate", "chirpstack", "--json")
+        assert json.loads(renewed["stdout"])["password"] not in operate.log()
         assert plumbline("device", "add", "tower-1")["exit_code"] == 1
         assert plumbline("up")["exit_code"] == 2
         assert word not in operate.log()
@@ -217,204 +197,3 @@ def as_role(url: str, role: str) -> str:
         connection.execute(sql.SQL("ALTER ROLE {} PASSWORD 'word'").format(sql.Identifier(role)))
     place = urlsplit(url)
     return place._replace(netloc=f"{role}:word@{place.hostname}:{place.port}").geturl()
-
-
-@dataclass(frozen=True, slots=True)
-class Queues:
-    """The two queues of the reading path with their dead-letter queues, by URL."""
-
-    client: SQSClient
-    distributing: str
-    distributing_dlq: str
-    db1: str
-    db1_dlq: str
-
-    def depth(self, url: str) -> int:
-        """Return how many messages the queue holds, in flight or not."""
-        answer = self.client.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])
-        found = answer["Attributes"]
-        return int(found["ApproximateNumberOfMessages"]) + int(
-            found["ApproximateNumberOfMessagesNotVisible"]
-        )
-
-
-@pytest.fixture
-def queues() -> Iterator[Queues]:
-    with running_sqs_emulator() as endpoint_url, ExitStack() as stack:
-        client = sqs_client(endpoint_url)
-        stack.callback(client.close)
-        yield make_queues(client)
-
-
-def make_queues(client: SQSClient) -> Queues:
-    """Create the topology's queues, with a visibility timeout that a test can wait for."""
-    urls: dict[str, str] = {}
-    for name in ("distributing", "db1"):
-        spec = TOPOLOGY.queue(name)
-        suffix = ".fifo" if spec.fifo else ""
-        fifo: dict[QueueAttributeNameType, str] = {"FifoQueue": "true"} if spec.fifo else {}
-        dead = client.create_queue(
-            QueueName=spec.dead_letter_queue + suffix,
-            Attributes=fifo,
-        )
-        arn = client.get_queue_attributes(QueueUrl=dead["QueueUrl"], AttributeNames=["QueueArn"])
-        policy = {
-            "deadLetterTargetArn": arn["Attributes"]["QueueArn"],
-            "maxReceiveCount": spec.max_receive_count,
-        }
-        made = client.create_queue(
-            QueueName=spec.name + suffix,
-            Attributes={
-                "VisibilityTimeout": "3",
-                "RedrivePolicy": json.dumps(policy),
-                **fifo,
-            },
-        )
-        urls |= {name: made["QueueUrl"], f"{name}_dlq": dead["QueueUrl"]}
-    return Queues(client, **urls)
-
-
-def test_parsing_drains_a_task_that_stops_and_has_left_the_name(
-    lambdas: Unpacked, mosquitto: Broker, queues: Queues
-) -> None:
-    """ECS takes a task out of the name before it tells it to stop, and reports its address."""
-    [password] = mosquitto.add_devices("d1").values()
-    endpoint = mosquitto.user_url(INGEST_USER).replace("127.0.0.1", "broker.invalid")
-    settings = {
-        "BROKER_ENDPOINT": endpoint,
-        "DISTRIBUTING_QUEUE_URL": queues.distributing,
-        "AWS_ENDPOINT_URL": str(queues.client.meta.endpoint_url),
-    }
-    event = json.loads((EVENTS / "ecs_task_stopping.json").read_text("utf-8"))
-    with PackagedFunction(lambdas.tree, "parsing", settings) as parsing:
-        with pytest.raises(FunctionFailed, match=r"broker\.invalid does not resolve"):
-            parsing.invoke({})
-        assert parsing.invoke(event)["sessions_created"] == 1
-        with MqttDevice((mosquitto.host, mosquitto.port), "d1", password) as device:
-            device.publish("tilt/d1/telemetry", b'{"tilt_angle": 1.5}')
-        assert parsing.invoke(event)["messages"] == 1
-
-
-def publish_readings(broker: Broker) -> None:
-    """Publish READINGS readings of DEVICES devices, all acknowledged."""
-    passwords = broker.add_devices(*(f"tower-{number:03}" for number in range(DEVICES)))
-    start = datetime.now(UTC) - timedelta(hours=1)
-    for device, password in passwords.items():
-        payloads = [
-            json.dumps(
-                {
-                    "timestamp": (start + timedelta(seconds=number)).isoformat(),
-                    "tilt_angle": number / 1000,
-                    "status": "alarm" if number == READINGS // DEVICES - 1 else "normal",
-                    "battery_level": 80,
-                }
-            ).encode()
-            for number in range(READINGS // DEVICES)
-        ]
-        with MqttDevice((broker.host, broker.port), device, password) as client:
-            assert client.publish_many(f"tilt/{device}/telemetry", payloads) == len(payloads)
-
-
-def test_p6_2_10_000_messages_pass_the_packaged_functions_and_sqs_once_each(  # noqa: PLR0913, PLR0917 - its servers
-    lambdas: Unpacked,
-    mosquitto: Broker,
-    database_url: str,
-    redis_url: str,
-    queues: Queues,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    """A function dies with a batch, an answer is lost after the commit, two messages are poison."""
-    database = {"DATABASE_URL": database_url}
-    emulator = {"AWS_ENDPOINT_URL": str(queues.client.meta.endpoint_url)}
-    with (
-        PackagedFunction(
-            lambdas.tree,
-            "parsing",
-            {
-                "BROKER_ENDPOINT": mosquitto.user_url(INGEST_USER),
-                "DISTRIBUTING_QUEUE_URL": queues.distributing,
-                **emulator,
-            },
-        ) as parsing,
-        PackagedFunction(
-            lambdas.tree, "distributing", {"DB1_QUEUE_URL": queues.db1, **emulator}
-        ) as distributing,
-        PackagedFunction(lambdas.tree, "db1", database) as db1,
-        PackagedFunction(lambdas.tree, "sync", {**database, "REDIS_URL": redis_url}) as sync,
-    ):
-        assert parsing.invoke({})["sessions_created"] == 1
-        publish_readings(mosquitto)
-        poison(queues)
-        to_db1 = EventSourceMapping(
-            queues.client, queues.distributing, "distributing", distributing
-        )
-        to_database = EventSourceMapping(queues.client, queues.db1, "db1", db1)
-        began = time.monotonic()
-        while not (report := parsing.invoke({}))["drained"] or report["messages"]:
-            pass
-        run_until_stored(to_db1, to_database, queues, database_url)
-        took_s = time.monotonic() - began
-        assert sync.invoke({}) == {"devices": DEVICES, "written": DEVICES}
-
-    with psycopg.connect(database_url) as connection:
-        rows = connection.execute(
-            "SELECT count(*), count(DISTINCT (device_id, timestamp)), count(DISTINCT device_id),"
-            " max(tilt_angle) FROM sensor_data"
-        ).fetchone()
-        doubles = connection.execute("SELECT count(*) FROM reading_duplicate").fetchone()
-    assert rows == (READINGS, READINGS, DEVICES, (READINGS // DEVICES - 1) / 1000)
-    assert doubles == (0,), "a redelivery is no duplicate of the device's"
-    assert queues.depth(queues.distributing_dlq) == 1
-    assert queues.depth(queues.db1_dlq) == 1
-    assert to_database.partial >= 1
-    assert len(to_database.failures) == 1
-    with redis.Redis.from_url(redis_url) as cache:
-        assert len(list(cache.scan_iter("device:*:status"))) == DEVICES
-
-    requests = {
-        "parsing": parsing.requests,
-        "mapping distributing": to_db1.requests,
-        "distributing": distributing.requests,
-        "mapping db1": to_database.requests,
-    }
-    per_reading = sum(requests.values()) / READINGS
-    with capsys.disabled():
-        print(f"\n{READINGS} readings in {took_s:.0f} s, {per_reading:.2f} SQS requests each:")  # noqa: T201 - the figure
-        print(", ".join(f"{name} {count}" for name, count in requests.items()))  # noqa: T201
-    # Ten messages a request: four requests for ten on the FIFO queue's two sides and the sending to
-    # db1, and what db1 costs with its batches of 25. More would say that batches are not filled.
-    assert 0.4 < per_reading < 0.7
-
-
-def poison(queues: Queues) -> None:
-    """Send what no function can read, before everything else."""
-    queues.client.send_message(
-        QueueUrl=queues.distributing,
-        MessageBody="{}",
-        MessageAttributes={"type": {"DataType": "String", "StringValue": "mystery"}},
-        MessageGroupId="poisoned",  # else the nine behind it would go with it
-        MessageDeduplicationId="poison",
-    )
-    queues.client.send_message(QueueUrl=queues.db1, MessageBody="not JSON")
-
-
-def run_until_stored(
-    to_db1: EventSourceMapping,
-    to_database: EventSourceMapping,
-    queues: Queues,
-    database_url: str,
-) -> None:
-    """Poll both queues until they are empty; let a function die, and lose an answer, meanwhile."""
-    deadline_s = time.monotonic() + 240
-    batches = 0
-    with psycopg.connect(database_url, autocommit=True) as connection:
-        while queues.depth(queues.distributing) or queues.depth(queues.db1):
-            assert time.monotonic() < deadline_s, to_database.failures
-            for _ in range(20):
-                to_db1.poll()
-            while to_database.poll():
-                batches += 1
-                to_database.function.dies_in_next = batches == 5
-                to_database.loses_next_answer = batches == 9
-        found = connection.execute("SELECT count(*) FROM sensor_data").fetchone()
-    assert found == (READINGS,)

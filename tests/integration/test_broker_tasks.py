@@ -12,6 +12,7 @@ from mypy_boto3_s3 import S3Client
 
 from broker_task import (
     BUCKET,
+    PASSWORDS,
     URL,
     BrokerTaskProcess,
     create_bucket,
@@ -21,12 +22,20 @@ from broker_task import (
 from contract.sqs_emulator import running_sqs_emulator
 from draining import numbered, payloads, take
 from mqtt_device import Refused
-from plumbline.adapters.mqtt.configuration import INGEST_USER
+from plumbline.adapters.mqtt.configuration import (
+    INGEST_USER,
+    MONITOR_USER,
+    NETWORK_SERVER_USERS,
+    SERVICE_PREFIX,
+    SERVICE_USERS,
+)
 from plumbline.adapters.mqtt.credentials import hash_password
 from plumbline.adapters.mqtt.shared_credentials import SharedCredentials
+from plumbline.domain.device import NetworkServer
 from plumbline.local.servers.tls_files import TlsFiles
 
 EFFECT_S = 15.0
+CHIRPSTACK = NETWORK_SERVER_USERS[NetworkServer.CHIRPSTACK]
 StartTask = Callable[..., BrokerTaskProcess]
 
 
@@ -179,6 +188,30 @@ def test_the_object_in_s3_cannot_change_a_service_user(start: StartTask, s3: S3C
     assert not connects(task, INGEST_USER, "mine")
     assert not connects(task, "plumbline-other", "mine")
     assert take(task.ingest()) == []
+
+
+def test_every_service_user_can_sign_in_and_network_servers_once_they_have_a_password(
+    start: StartTask, s3: S3Client
+) -> None:
+    task = start().wait_ready()
+    servers = set(NETWORK_SERVER_USERS.values())
+    # Not those two: another connection would end the task's own, and the ingest session.
+    for user in set(SERVICE_USERS) - servers - {MONITOR_USER, INGEST_USER}:
+        assert connects(task, user, PASSWORDS[user.removeprefix(SERVICE_PREFIX)]), user
+    for user in servers:
+        assert not connects(task, user, "")
+    credentials = SharedCredentials(URL, s3)
+    password = credentials.renew(NetworkServer.CHIRPSTACK)
+    credentials.publish(dict)
+    wait_until(lambda: connects(task, CHIRPSTACK, password), EFFECT_S, "the network server")
+    topic = "application/a/device/24e124713c140001/event/up"
+    with task.connect(CHIRPSTACK, password) as server:
+        server.publish(topic, b"uplink")
+        server.publish("application/a/device/24e124713c140001/event/log", b"not drained")
+    assert [(m.topic, m.payload) for m in take(task.ingest())] == [(topic, b"uplink")]
+    other = credentials.renew(NetworkServer.CHIRPSTACK)
+    wait_until(lambda: connects(task, CHIRPSTACK, other), EFFECT_S, "the new password")
+    assert not connects(task, CHIRPSTACK, password)
 
 
 def test_a_stop_sends_devices_away_and_waits_until_the_queue_is_drained(

@@ -1,6 +1,7 @@
 """Signing in with tokens, on servers that take any password: what AWS's own do with it is AWS's."""
 
 import asyncio
+import contextlib
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
@@ -11,6 +12,8 @@ import psycopg
 import pytest
 import redis
 
+from plumbline import bootstrap
+from plumbline.adapters.aws_tokens import signing_credentials
 from plumbline.adapters.postgres.access import connection_url
 from plumbline.adapters.postgres.async_database import AsyncDatabase
 from plumbline.adapters.postgres.database import Database
@@ -31,9 +34,12 @@ host all all 127.0.0.1/32 scram-sha-256
 
 
 @pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+def _credentials(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    signing_credentials.cache_clear()
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
+    yield
+    signing_credentials.cache_clear()
 
 
 @pytest.fixture
@@ -83,6 +89,38 @@ def test_a_token_signs_in_over_verified_tls(server: PostgresServer, tls_files: T
             await pool.close()
 
     assert asyncio.run(ask()) == ROLE
+
+
+def test_the_portals_pool_comes_back_after_the_server_did(
+    server: PostgresServer, tls_files: TlsFiles
+) -> None:
+    async def restart() -> str:
+        pool = AsyncDatabase(url_of(server, tls_files.ca_file))
+        await pool.open()
+        try:
+            await pool.fetch("SELECT 1")
+            await asyncio.to_thread(server.stop)
+            with pytest.raises(StoreUnavailable):
+                await pool.fetch("SELECT 1")
+            await asyncio.to_thread(server.start)
+            async with asyncio.timeout(READY_S):
+                while True:
+                    with contextlib.suppress(StoreUnavailable):
+                        [[user]] = await pool.fetch("SELECT current_user")
+                        return str(user)
+                    await asyncio.sleep(0.1)
+        finally:
+            await pool.close()
+
+    assert asyncio.run(restart()) == ROLE
+
+
+def test_the_registry_of_lorawan_devices_signs_in_with_a_token(
+    server: PostgresServer, tls_files: TlsFiles
+) -> None:
+    registry = bootstrap.lorawan_devices(url_of(server, tls_files.ca_file))
+    with pytest.raises(psycopg.errors.UndefinedTable, match="devices"):
+        registry.find(["24e124713c140001"])
 
 
 def test_a_server_that_is_not_the_named_one_is_refused(

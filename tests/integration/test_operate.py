@@ -22,6 +22,7 @@ from plumbline.topology import TOPOLOGY
 
 FUNCTION = "lambda-tilt-sensor-lab-operate"
 CONTEXT = LocalContext(TOPOLOGY.function("operate"), threading.Event())
+SERVER = "chirpstack"
 INVOCATIONS = f"/2015-03-31/functions/{FUNCTION}/invocations"
 
 
@@ -143,6 +144,34 @@ def test_a_password_goes_through_standard_input(environment: dict[str, str]) -> 
     words = ("user", "add", "ann", "--role", "admin", "--password-stdin")
     done = plumbline(environment, *words, stdin="correct horse battery\n")
     assert (done.returncode, done.stderr) == (0, "added ann, admin\n")
+
+
+def test_a_network_server_gets_a_password_that_the_brokers_know(
+    environment: dict[str, str], s3: S3Client
+) -> None:
+    assert "has_password False" in plumbline(environment, "network-server", "show", SERVER).stdout
+    renewed = plumbline(environment, "network-server", "rotate", SERVER, "--json")
+    assert renewed.returncode == 0, renewed.stderr
+    access = json.loads(renewed.stdout)
+    assert access.keys() == {"username", "password"}
+    found = SharedCredentials(URL, s3).fetch(None)
+    assert found is not None
+    assert found.hashes.keys() == {access["username"]} == {"plumbline-chirpstack"}
+    assert "has_password True" in plumbline(environment, "network-server", "show", SERVER).stdout
+
+
+def test_a_command_is_issued_listed_and_taken_back_from_here(environment: dict[str, str]) -> None:
+    plumbline(environment, "device", "add", "tower-1")
+    words = ("command", "send", "tower-1", "set_interval", "--param", "interval_s=300", "--json")
+    sent = plumbline(environment, *words)
+    assert sent.returncode == 0, sent.stderr
+    command = json.loads(sent.stdout)
+    assert (command["state"], command["issued_by"]) == ("queued", f"cli:{os.environ['LOGNAME']}")
+    assert "set_interval" in plumbline(environment, "command", "list", "tower-1").stdout
+    assert plumbline(environment, "command", "cancel", command["command_id"]).returncode == 0
+    waiting = plumbline(environment, *words, "--wait")
+    assert waiting.returncode == 2
+    assert "--wait cannot be had there" in waiting.stderr
 
 
 def test_exit_status_and_messages_are_the_commands_own(environment: dict[str, str]) -> None:

@@ -1,32 +1,47 @@
 """Each function's role can do the function's work, and nothing else."""
 
+import asyncio
 import re
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import psycopg
 import pytest
 from psycopg import sql
 from sqlalchemy.exc import ProgrammingError
 
+from command_world import CHIRPSTACK, add_command, add_device, answer, command, handler_event
+from plumbline import bootstrap
 from plumbline.adapters.argon2 import Argon2Hasher
 from plumbline.adapters.clock import SystemClock
 from plumbline.adapters.postgres.accounts import PostgresAccounts
 from plumbline.adapters.postgres.database import Database
+from plumbline.adapters.postgres.device_events import PostgresDeviceEvents
 from plumbline.adapters.postgres.devices import PostgresDeviceRegistry
+from plumbline.adapters.postgres.lorawan_devices import PostgresLorawanDevices
 from plumbline.adapters.postgres.migrate import migrate, schema_status
 from plumbline.adapters.postgres.privileges import PRIVILEGES, grant_privileges
 from plumbline.application.accounts import Accounts
+from plumbline.application.issue_command import CommandRequest
 from plumbline.application.retention import Retention
 from plumbline.domain.account import Role, Scope
+from plumbline.domain.audit import AuditEntry
+from plumbline.domain.command import Verb
+from plumbline.domain.command_event import CommandEventKind
+from plumbline.domain.device_event import DeviceEvent
+from plumbline.domain.reading import Status
 from plumbline.errors import ConfigurationError, PlumblineError, StoreUnavailable
 from plumbline.local.servers.postgres import ROLE, SUPERUSER, PostgresServer
 from portal_process import PASSWORD, PortalProcess
-from portal_world import add_device, add_readings
+from portal_world import add_device as add_portal_device
+from portal_world import add_readings
 from store_world import Batch, World, open_world, reading
 
 ROOT = Path(__file__).parents[2]
@@ -69,18 +84,40 @@ def urls(postgres_server: PostgresServer, database_url: str) -> Iterator[dict[st
 _days = iter(range(80))
 
 
-def work_of_db1(url: str, _owner: World) -> None:
+def work_of_parsing(url: str, owner: World) -> None:
+    with owner.database.connection() as connection:
+        connection.execute("DELETE FROM devices WHERE device_id = 'wall'")
+        add_device(connection, "wall", CHIRPSTACK)
+    with closing(Database(url, StoreUnavailable)) as database:
+        found = PostgresLorawanDevices(database).find([CHIRPSTACK.dev_eui])
+    assert found[CHIRPSTACK.dev_eui].lorawan == CHIRPSTACK
+
+
+def work_of_db1(url: str, owner: World) -> None:
     """Store new, equal, different and refused ones, of a day that has no partition."""
     at = datetime.now(UTC) - timedelta(days=next(_days) % 80, seconds=1)
-    batch = Batch()
+    batch, frame = Batch(), uuid4()
     with open_world(url) as world:
         first = batch.deliver(reading("d1", at), reading("d1", at - timedelta(seconds=1)))
         outcome = world.persist(*first, *batch.refuse(), batch.receipt({"d1": 2, "dev-1": 1}))
         assert (outcome.stored, outcome.quarantined) == (2, 1)
-        other = reading("d1", at - timedelta(seconds=1), tilt_angle_deg=9.0)
-        again = Batch().deliver(reading("d1", at), other)
+        again = Batch().deliver(reading("d1", at - timedelta(seconds=1), tilt_angle_deg=9.0))
+        again += Batch().deliver(reading("d1", at, rssi_dbm=-50.0, snr_db=9.0), frame=frame)
         outcome = world.persist(*again, *first)
         assert (outcome.duplicates, outcome.conflicts, outcome.repeated) == (1, 1, 2)
+        said = DeviceEvent("d1", at, "start-up", Status.NORMAL, {"sensor": {}})
+        assert world.persist(*Batch().deliver_events(said, frame=frame)).stored == 1
+        assert world.persist(*Batch().deliver_events(said, frame=frame)).duplicates == 1
+        take_in_what_is_heard_of_a_command(world, owner)
+
+
+def take_in_what_is_heard_of_a_command(world: World, owner: World) -> None:
+    with owner.database.connection() as connection:
+        one = add_command(connection, command("d1"), attempts=1)
+    batch = Batch()
+    sent = handler_event(one, CommandEventKind.SENT)
+    assert world.persist(sent, answer(batch, 0, one)).command_events == 2
+    assert world.persist(answer(Batch(), 0, one)).duplicates == 1
 
 
 def work_of_sync(url: str, _owner: World) -> None:
@@ -98,16 +135,24 @@ def work_of_maintenance(url: str, owner: World) -> None:
     owner.persist(*batch.deliver(reading("d9")), *batch.refuse(), receipt)
     owner.query("UPDATE ledger_entry SET recorded_at = recorded_at - interval '90 days'")
     owner.query("UPDATE quarantine SET created_at = created_at - interval '100 days'")
+    with owner.database.connection() as connection:
+        ended = add_command(connection, command())
+    owner.query(
+        "UPDATE commands SET state = 'failed', ended_at = now() - interval '100 days'"
+        " WHERE command_id = %s",
+        ended.command_id,
+    )
     with open_world(url) as world:
         report = Retention(world.retention, SystemClock()).run()
     assert report["partitions"] == 1
     assert report["batches_folded"] >= 1
     assert report["quarantined"] >= 1
+    assert report["commands"] == 1
 
 
 def work_of_operate(url: str, owner: World) -> None:
     """Do what the command line does."""
-    name = f"n{secrets.token_hex(4)}"
+    name, eui = f"n{secrets.token_hex(4)}", secrets.token_hex(8)
     owner.persist(*(batch := Batch()).refuse(), batch.receipt({"dev-1": 1}))
     with closing(Database(url, StoreUnavailable)) as database, open_world(url) as world:
         registry = PostgresDeviceRegistry(database)
@@ -115,12 +160,16 @@ def work_of_operate(url: str, owner: World) -> None:
         registry.add_or_rotate({name: "hash"})
         assert registry.rotate(name, "other")
         assert registry.set_disabled(name, disabled=True)
+        assert registry.set_disabled(name, disabled=False)
         assert registry.get(name) is not None
         assert registry.all()
         registry.password_hashes()
+        assert registry.add_lorawan({f"{name}-l": replace(CHIRPSTACK, dev_eui=eui)}, "") == []
+        assert PostgresDeviceEvents(database).newest(name, 1) == []
         stored = PostgresAccounts(database, "cli:test")
         accounts = Accounts(stored, None, Argon2Hasher(), SystemClock())
-        accounts.add(name, PASSWORD, Role.ADMIN)
+        accounts.add(name, PASSWORD, Role.VIEWER)
+        accounts.set_role(name, Role.OPERATOR)
         token = accounts.add_token(name, "", [Scope.READ], 3600)
         accounts.tokens()
         accounts.revoke_token(token.token.token_id)
@@ -134,10 +183,23 @@ def work_of_operate(url: str, owner: World) -> None:
         with world.quarantine.take_for_replay([entry.entry_id]) as taken:
             assert [found.raw for found in taken] == [b"?"]
         assert world.quarantine.purge([entry.entry_id]) == 1
+    asyncio.run(issue_and_cancel(url, name))
     schema_status(url)
 
 
+async def issue_and_cancel(url: str, device_id: str) -> None:
+    def audited(action: str, target: str, detail: Mapping[str, Any]) -> AuditEntry:
+        return AuditEntry("cli:test", "cli", action, target, detail)
+
+    async with bootstrap.commands(url) as commands:
+        request = CommandRequest(device_id, Verb.IDENTIFY, {})
+        issued = await commands.issue(request, "cli:test", audited)
+        assert await commands.newest(device_id)
+        await commands.cancel(issued.command.command_id, audited)
+
+
 WORK: dict[str, Callable[[str, World], None]] = {
+    "plumbline_parsing": work_of_parsing,
     "plumbline_db1": work_of_db1,
     "plumbline_sync": work_of_sync,
     "plumbline_maintenance": work_of_maintenance,
@@ -156,7 +218,7 @@ def test_a_role_can_do_its_work_and_needs_every_privilege_it_has(
         idle = []
         for target, granted in PRIVILEGES[role].items():
             kind = "FUNCTION" if target.endswith(")") else "SEQUENCE" if "_seq" in target else ""
-            for privilege in granted.split(", "):
+            for privilege in each(granted):
                 change = f"{privilege} ON {kind} {target}"
                 owner.query(f"REVOKE {change} FROM {role}")
                 try:
@@ -175,7 +237,7 @@ def test_the_portals_role_can_do_all_that_the_portal_does(
 ) -> None:
     owner = urls[""]
     now = datetime.now(UTC).replace(microsecond=0)
-    add_device(owner, "d1")
+    add_portal_device(owner, "d1")
     add_readings(owner, "d1", [now - timedelta(minutes=5), now])
     with PortalProcess(owner, redis_url, tmp_path / "log") as owners:
         token = owners.api_token(Role.ADMIN, "read", "write")
@@ -219,6 +281,15 @@ def test_the_portals_role_can_do_all_that_the_portal_does(
         assert "permission denied" not in portal.log
 
 
+def each(granted: str) -> list[str]:
+    """Split into single privileges, one for each column where they are named."""
+    found = []
+    for privilege, columns in re.findall(r"([A-Z]+)(?: \(([^)]*)\))?", granted):
+        names = columns.split(", ") if columns else []
+        found += [f"{privilege} ({name})" for name in names] or [privilege]
+    return found
+
+
 # --- and nothing else -----------------------------------------------------------------------
 
 
@@ -246,6 +317,18 @@ def held(url: str, role: str) -> dict[str, set[str]]:
                 if yes
             }
             assert not (partition and allowed), f"{role} may reach around {name}"
+            if kind != "S":
+                allowed |= {
+                    f"{privilege} ({column})"
+                    for column, privilege in connection.execute(
+                        "SELECT attname, privilege FROM pg_attribute,"
+                        " unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'REFERENCES']) AS privilege"
+                        " WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped"
+                        " AND has_column_privilege(%s, attrelid, attnum, privilege)",
+                        (f"public.{name}", role),
+                    )
+                    if privilege not in allowed
+                }
             if allowed:
                 found[name] = allowed
         for (function,) in connection.execute(
@@ -259,7 +342,7 @@ def held(url: str, role: str) -> dict[str, set[str]]:
 
 
 def listed(role: str) -> dict[str, set[str]]:
-    return {target: set(granted.split(", ")) for target, granted in PRIVILEGES[role].items()}
+    return {target: set(each(granted)) for target, granted in PRIVILEGES[role].items()}
 
 
 def test_a_role_has_its_list_and_nothing_more(urls: dict[str, str]) -> None:
@@ -287,11 +370,20 @@ def test_p4_2_only_who_writes_readings_can_and_nobody_reads_anothers_secrets(
 ) -> None:
     writers = {role for role in PRIVILEGES if "INSERT" in listed(role).get("sensor_data", set())}
     assert writers == {"plumbline_db1"}
-    for role in ("plumbline_db1", "plumbline_sync", "plumbline_maintenance"):
+    for role in ("plumbline_parsing", "plumbline_db1", "plumbline_sync", "plumbline_maintenance"):
         with psycopg.connect(urls[role], autocommit=True) as connection:
-            for table in ("users", "sessions", "api_tokens", "devices", "commands"):
+            for table in ("users", "sessions", "api_tokens", "known_browsers", "audit_log"):
                 with pytest.raises(psycopg.errors.InsufficientPrivilege):
                     connection.execute(sql.SQL("SELECT FROM {}").format(sql.Identifier(table)))
+    for role in set(PRIVILEGES) - {"plumbline_operate"}:
+        with psycopg.connect(urls[role], autocommit=True) as connection:
+            for statement in (
+                "SELECT password_hash FROM devices",
+                "UPDATE sensor_data SET tilt_angle = 0",
+                'UPDATE sensor_data SET "timestamp" = now()',
+            ):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                    connection.execute(statement)
 
 
 def test_somebody_else_cannot_even_connect(
@@ -336,7 +428,7 @@ def test_who_does_not_own_the_database_cannot_grant(urls: dict[str, str]) -> Non
 
 def test_the_page_lists_every_privilege() -> None:
     page = (ROOT / "docs" / "reference" / "database.md").read_text("utf-8")
-    rows = re.findall(r"^\| `(plumbline_\w+)` \| `([^`]+)` \| ([A-Z, ]+) \|$", page, re.MULTILINE)
+    rows = re.findall(r"^\| `(plumbline_\w+)` \| `([^`]+)` \| (.+) \|$", page, re.MULTILINE)
     expected = [
         (role, target, granted)
         for role, privileges in PRIVILEGES.items()

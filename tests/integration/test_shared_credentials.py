@@ -8,6 +8,7 @@ from mypy_boto3_s3 import S3Client
 from broker_task import URL, empty_bucket
 from contract.sqs_emulator import running_sqs_emulator
 from plumbline.adapters.mqtt.shared_credentials import PublishedDevices, SharedCredentials
+from plumbline.domain.device import NetworkServer
 from plumbline.errors import BrokerUnavailable, ConfigurationError
 
 
@@ -62,6 +63,24 @@ def test_who_was_overtaken_reads_the_registry_again(s3: S3Client, *, first: bool
     assert found is not None
     assert found.hashes.keys() == {"d1", "faster"}
     assert len(reads) == 2
+
+
+def test_a_network_server_keeps_its_password_when_devices_change(s3: S3Client) -> None:
+    credentials = SharedCredentials(URL, s3)
+    credentials.publish(lambda: {"d1": "hash"})
+    first = credentials.renew(NetworkServer.CHIRPSTACK)
+    old = credentials.fetch(None)
+    credentials.publish(lambda: {"d2": "hash"})
+    found = credentials.fetch(None)
+    assert old is not None
+    assert found is not None
+    kept = old.hashes["plumbline-chirpstack"]
+    assert found.hashes == {"d2": "hash", "plumbline-chirpstack": kept}
+    assert credentials.renew(NetworkServer.CHIRPSTACK) != first
+    changed = credentials.fetch(found)
+    assert changed is not None
+    assert changed.hashes.keys() == {"d2", "plumbline-chirpstack"}
+    assert changed.hashes["plumbline-chirpstack"] != kept
 
 
 def test_s3_that_refuses_is_named(s3: S3Client) -> None:

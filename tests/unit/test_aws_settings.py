@@ -1,5 +1,6 @@
 """Settings that name hosts, and what becomes of them: URLs, then tokens."""
 
+from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
 import boto3
@@ -7,7 +8,12 @@ import pytest
 from botocore.config import Config
 from psycopg.conninfo import conninfo_to_dict
 
-from plumbline.adapters.aws_tokens import TOKEN_LIFETIME_S, cache_token, database_token
+from plumbline.adapters.aws_tokens import (
+    TOKEN_LIFETIME_S,
+    cache_token,
+    database_token,
+    signing_credentials,
+)
 from plumbline.adapters.mqtt.endpoint import Endpoint
 from plumbline.adapters.postgres.access import connection_url
 from plumbline.adapters.redis_access import split_url
@@ -29,9 +35,12 @@ CACHE = {
 
 
 @pytest.fixture(autouse=True)
-def _credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+def _credentials(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    signing_credentials.cache_clear()
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY")
+    yield
+    signing_credentials.cache_clear()
 
 
 def test_a_database_host_stands_for_a_url_whose_connections_verify_the_server() -> None:

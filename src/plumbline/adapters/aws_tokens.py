@@ -67,7 +67,7 @@ def _signed(url: str, service: str, region: str) -> str:
 
     request = AWSRequest(method="GET", url=url)
     try:
-        credentials = _credentials()
+        credentials = signing_credentials()
         if credentials is None:
             msg = "there are no AWS credentials to sign in with"
             raise ConfigurationError(msg)
@@ -79,7 +79,7 @@ def _signed(url: str, service: str, region: str) -> str:
 
 
 @lru_cache(1)
-def _credentials() -> "Credentials | None":
+def signing_credentials() -> "Credentials | None":
     """Return credentials that renew themselves; looking for them takes a while."""
     from botocore.session import get_session  # noqa: PLC0415 - only on AWS
 

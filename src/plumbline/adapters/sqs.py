@@ -1,5 +1,6 @@
 """Queues on Amazon SQS."""
 
+import json
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -133,17 +134,38 @@ class SqsQueue:
 
     def depth(self) -> QueueDepth:
         """Return SQS's approximate counts; it tells no age."""
+        return self._depth(self._url)
+
+    def dead_letter_depth(self) -> QueueDepth:
+        """Return the same of the queue's dead-letter queue; nothing where it has none.
+
+        Raises:
+            QueueUnavailable: SQS cannot be reached or refuses.
+        """
         with _unavailable():
             attributes = self._client.get_queue_attributes(
-                QueueUrl=self._url,
+                QueueUrl=self._url, AttributeNames=["RedrivePolicy"]
+            ).get("Attributes", {})
+        if "RedrivePolicy" not in attributes:
+            return QueueDepth(0, 0, None)
+        arn: str = json.loads(attributes["RedrivePolicy"])["deadLetterTargetArn"]
+        # Of the same account and region, as SQS demands.
+        return self._depth(f"{self._url.rpartition('/')[0]}/{arn.rpartition(':')[2]}")
+
+    def _depth(self, url: str) -> QueueDepth:
+        with _unavailable():
+            attributes = self._client.get_queue_attributes(
+                QueueUrl=url,
                 AttributeNames=[
                     "ApproximateNumberOfMessages",
                     "ApproximateNumberOfMessagesNotVisible",
+                    "ApproximateNumberOfMessagesDelayed",
                 ],
             )["Attributes"]
         return QueueDepth(
             visible=int(attributes["ApproximateNumberOfMessages"]),
-            in_flight=int(attributes["ApproximateNumberOfMessagesNotVisible"]),
+            in_flight=int(attributes["ApproximateNumberOfMessagesNotVisible"])
+            + int(attributes["ApproximateNumberOfMessagesDelayed"]),
             oldest_age_s=None,
         )
 

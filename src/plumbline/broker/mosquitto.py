@@ -9,6 +9,7 @@ from pathlib import Path
 
 from plumbline.adapters.mqtt import configuration
 from plumbline.adapters.mqtt.configuration import (
+    NETWORK_SERVER_USERS,
     SERVICE_PREFIX,
     BrokerFiles,
     BrokerOptions,
@@ -86,17 +87,15 @@ class Mosquitto:
             command, stdin=subprocess.DEVNULL, pass_fds=[self._slot.descriptor]
         )
 
-    def admit(self, devices: Mapping[str, str]) -> None:
-        """Let these devices connect, and no others; cut off who is connected and not among them.
+    def admit(self, clients: Mapping[str, str]) -> None:
+        """Let these clients connect, and no others; cut off who is connected and not among them.
 
         Only after the ingest session was opened; see ``credentials.reload``.
 
         Args:
-            devices: Hash of the password by device.
+            clients: Hash of the password by device or network server; no other service user.
         """
-        known = {
-            name: secret for name, secret in devices.items() if not name.startswith(SERVICE_PREFIX)
-        }
+        known = {name: secret for name, secret in clients.items() if _may_be_admitted(name)}
         write_password_file(self._directory / "passwords", {**known, **self._services})
         if self._process is not None:
             reload(self._process.pid)
@@ -120,3 +119,7 @@ class Mosquitto:
         path = self._directory / name
         path.touch(mode=0o600)
         path.write_text(text, "utf-8")
+
+
+def _may_be_admitted(name: str) -> bool:
+    return not name.startswith(SERVICE_PREFIX) or name in NETWORK_SERVER_USERS.values()

@@ -9,7 +9,12 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 
 from plumbline import bootstrap
-from plumbline.adapters.mqtt.configuration import COMMAND_USER, INGEST_USER, MONITOR_USER
+from plumbline.adapters.mqtt.configuration import (
+    COMMAND_USER,
+    INGEST_USER,
+    LORAWAN_COMMAND_USER,
+    MONITOR_USER,
+)
 from plumbline.adapters.mqtt.shared_credentials import PublishedDevices, SharedCredentials
 from plumbline.broker.counters import Counters
 from plumbline.broker.health import FRESH_S, HEALTH_FILE
@@ -58,6 +63,7 @@ class BrokerTask:
         self._services: Mapping[str, str] = {
             INGEST_USER: settings.broker_ingest_password.reveal(),
             COMMAND_USER: settings.broker_command_password.reveal(),
+            LORAWAN_COMMAND_USER: settings.broker_lorawan_command_password.reveal(),
             MONITOR_USER: settings.broker_monitor_password.reveal(),
         }
 

@@ -1,5 +1,6 @@
 """`plumbline ledger`: the account of every delivery."""
 
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from plumbline import bootstrap
 from plumbline.cli.output import print_json, print_table
 from plumbline.cli.system import data_dir_option, database_url, json_option
 from plumbline.domain.ledger import Balance, LedgerAccount
+from plumbline.settings import Secret
 
 _SHOWN_MISMATCHES = 20
 
@@ -23,12 +25,20 @@ def ledger(
     ctx: click.Context, device_id: str | None, data_dir: Path, *, by_device: bool, as_json: bool
 ) -> None:
     """Account for every delivery that the broker handed over; exit 1 if the sums disagree."""
-    account = bootstrap.ledger(database_url(data_dir)).account(device_id)
+    url = database_url(data_dir)
+    account = bootstrap.ledger(url, _queue_urls()).account(device_id)
     if as_json:
         print_json(_as_dict(account, by_device=by_device))
     else:
         _print(account, by_device=by_device)
     ctx.exit(0 if account.balanced else 1)
+
+
+def _queue_urls() -> dict[str, Secret | None]:
+    """Return the queues that are not in the database, as of a deployment on AWS."""
+    names = {"distributing": "DISTRIBUTING_QUEUE_URL", "db1": "DB1_QUEUE_URL"}
+    given = {queue: os.environ.get(name) for queue, name in names.items()}
+    return {queue: Secret(url) for queue, url in given.items() if url}
 
 
 def _print(account: LedgerAccount, *, by_device: bool) -> None:
@@ -38,6 +48,10 @@ def _print(account: LedgerAccount, *, by_device: bool) -> None:
     for name in ("stored", "duplicates", "conflicts", "quarantined", "dead_lettered", "discarded"):
         click.echo(f"  {name.replace('_', ' '):<13}{getattr(total, name):>14,}")
     click.echo(f"  {'in flight':<13}{total.in_flight:>14,}")
+    if account.approximate:
+        click.echo(
+            "in flight and dead-lettered: what has no outcome, and about as much is in the queues"
+        )
     if account.interrupted_batches:
         click.echo(
             f"{account.interrupted_batches:,} batches without a receipt: under way now, or cut off "
@@ -70,6 +84,7 @@ def _print(account: LedgerAccount, *, by_device: bool) -> None:
 def _as_dict(account: LedgerAccount, *, by_device: bool) -> dict[str, object]:
     data: dict[str, object] = {
         "balanced": account.balanced,
+        "approximate": account.approximate,
         "messages": account.messages,
         "interrupted_batches": account.interrupted_batches,
         **asdict(account.total),

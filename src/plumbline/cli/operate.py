@@ -13,8 +13,19 @@ from typing import Any
 from plumbline.cli.main import run
 from plumbline.lambdas.runtime import Context, logger
 
-ALLOWED = ("db", "device", "ledger", "quarantine", "settings", "token", "user")
-"""What works on the database; the other commands start things, or speak with this machine."""
+ALLOWED = (
+    "command",
+    "db",
+    "device",
+    "ledger",
+    "network-server",
+    "quarantine",
+    "settings",
+    "token",
+    "user",
+)
+"""What works on the deployment's data; the others start things, or speak with this machine."""
+_WAITS = "--wait"
 
 _log = logger("operate")
 
@@ -27,10 +38,14 @@ def handler(event: dict[str, Any], context: Context) -> dict[str, Any]:  # noqa:
     if command not in ALLOWED:
         known = ", ".join(ALLOWED)
         return _answer(2, "", f"plumbline: {command or 'nothing'} cannot be run there: {known}\n")
+    if _WAITS in arguments:
+        # A command lives longer than an invocation, which would end in the middle of it.
+        return _answer(2, "", f"plumbline: {_WAITS} cannot be had there; `command show` tells\n")
     # Where the audit log has no user of a machine; AWS's own log says who invoked this.
     os.environ.setdefault("LOGNAME", "operate")
     out, err = io.StringIO(), io.StringIO()
-    keyboard, sys.stdin = sys.stdin, io.StringIO(str(event.get("stdin", "")))
+    given = io.BytesIO(str(event.get("stdin", "")).encode())
+    keyboard, sys.stdin = sys.stdin, io.TextIOWrapper(given, "utf-8")
     try:
         with redirect_stdout(out), redirect_stderr(err):
             code = run(arguments)

@@ -1,7 +1,7 @@
 """The account of every delivery: what came in, what became of it, and whether the sums agree."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from uuid import UUID
 
@@ -79,6 +79,8 @@ class LedgerAccount:
             so the broker hands all of it over again; or being sent right now; or messages that
             somebody else put into the queue.
         mismatches: Where the sums disagree.
+        approximate: Whether what is in queues is known by about how much it is, and not by
+            identity.
     """
 
     total: Balance
@@ -86,11 +88,49 @@ class LedgerAccount:
     messages: int
     interrupted_batches: int
     mismatches: tuple[Mismatch, ...]
+    approximate: bool = False
 
     @property
     def balanced(self) -> bool:
         """Whether every delivery is accounted for exactly once."""
         return not self.mismatches
+
+
+def with_queued(
+    account: LedgerAccount, in_flight: int, dead_lettered: int, device_id: str | None = None
+) -> LedgerAccount:
+    """Return an account in which what has no outcome yet is in queues that were only counted.
+
+    Nobody can tell whose the messages are. So what lacks an outcome is taken to be in flight, as
+    much of it as dead letters were counted to be dead-lettered (of one device: unknown, and in
+    flight). Where the queues hold less than lacks an outcome, the sums disagree.
+
+    Args:
+        account: Without queues.
+        in_flight: About how many messages the queues hold; more than deliveries, as receipts and
+            parts of large messages are among them.
+        dead_lettered: Likewise the dead-letter queues.
+        device_id: Whose account it is, where it is one device's.
+    """
+    lacking: dict[str, int] = {}
+    for mismatch in account.mismatches:
+        open_ = max(0, mismatch.received - mismatch.accounted)
+        lacking[mismatch.device_id] = lacking.get(mismatch.device_id, 0) + open_
+    outstanding = sum(lacking.values())
+    mismatches = account.mismatches
+    if outstanding <= in_flight + dead_lettered:
+        mismatches = tuple(m for m in mismatches if m.accounted > m.received)
+    dead = min(outstanding, dead_lettered) if device_id is None else 0
+    return replace(
+        account,
+        total=replace(account.total, in_flight=outstanding - dead, dead_lettered=dead),
+        devices={
+            device: replace(balance, in_flight=lacking.get(device, 0))
+            for device, balance in account.devices.items()
+        },
+        mismatches=mismatches,
+        approximate=True,
+    )
 
 
 @dataclass(slots=True)

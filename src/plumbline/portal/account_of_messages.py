@@ -52,6 +52,7 @@ async def show_ledger(request: Request) -> Response:
         request,
         {
             "balanced": account.balanced,
+            "approximate": account.approximate,
             "device_id": wanted,
             "messages": account.messages,
             "interrupted_batches": account.interrupted_batches,

@@ -115,6 +115,7 @@ def make_services(settings: PortalSettings) -> Services:
     redis = MultiplexedRedis(settings.redis_url.reveal())
     credentials = CredentialStore(database, redis)
     clock = SystemClock()
+    queues = {"distributing": settings.distributing_queue_url, "db1": settings.db1_queue_url}
     return Services(
         settings=settings,
         database=database,
@@ -125,6 +126,6 @@ def make_services(settings: PortalSettings) -> Services:
         guard=Guard(credentials, settings.portal_public_origin),
         statuses=StatusReader(database, redis, clock),
         commands=Commands(PostgresCommands(database), clock),
-        ledger=LedgerReader(database, bootstrap.ledger(url)),
+        ledger=LedgerReader(database, bootstrap.ledger(url, queues)),
         exports=asyncio.Semaphore(_EXPORTS_AT_ONCE),
     )

@@ -4,9 +4,9 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
 from plumbline.adapters.postgres.async_database import AsyncDatabase
-from plumbline.adapters.postgres.ledger import PostgresLedger
 from plumbline.adapters.postgres.queries import load
 from plumbline.domain.ledger import LedgerAccount
+from plumbline.ports import Ledger
 
 _SQL = load("portal.sql")
 
@@ -19,7 +19,7 @@ class LedgerReader:
         ledger: For one thread at a time.
     """
 
-    def __init__(self, database: AsyncDatabase, ledger: PostgresLedger) -> None:
+    def __init__(self, database: AsyncDatabase, ledger: Ledger) -> None:
         self._database = database
         self._ledger = ledger
         # Not of the shared ones, whose work cannot be left: a database that hangs must hang nobody.
@@ -30,6 +30,7 @@ class LedgerReader:
 
         Raises:
             StoreUnavailable: The database cannot serve.
+            QueueUnavailable: The queues are elsewhere, and cannot be counted.
         """
         await self._database.fetch(_SQL["alive"])
         loop = asyncio.get_running_loop()

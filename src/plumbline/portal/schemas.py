@@ -364,6 +364,11 @@ SCHEMAS: dict[str, JsonSchema] = {
                 "type": "boolean",
                 "description": "Every delivery is accounted for exactly once",
             },
+            "approximate": {
+                "type": "boolean",
+                "description": "The queues were only counted, as on SQS: what has no outcome is in"
+                " flight or dead-lettered as long as they hold about as much",
+            },
             "device_id": {
                 **DEVICE_ID,
                 "type": ["string", "null"],

@@ -1,5 +1,6 @@
-"""The devices' password file as one S3 object: commands write it, every broker task reads it."""
+"""The password file as one S3 object: commands write it, every broker task reads it."""
 
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+from plumbline.adapters.mqtt.configuration import NETWORK_SERVER_USERS
 from plumbline.adapters.mqtt.credentials import hash_password
+from plumbline.domain.device import NetworkServer
 from plumbline.errors import BrokerUnavailable, ConfigurationError
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ _CONFIG = Config(
     retries={"mode": "standard", "max_attempts": 3}, connect_timeout=3, read_timeout=10
 )
 _ATTEMPTS = 20
+_PASSWORD_BYTES = 24
 _ABSENT = {"NoSuchKey", "404"}
 _UNCHANGED = {"304", "NotModified"}
 # Another command wrote meanwhile; 409 says that it is at it this moment.
@@ -32,7 +36,7 @@ class PublishedDevices:
 
     Attributes:
         version: Changes with the contents; None where there is no object yet.
-        hashes: Of the devices' passwords, by device.
+        hashes: Of the passwords, by device or network server.
     """
 
     version: str | None
@@ -42,8 +46,9 @@ class PublishedDevices:
 class SharedCredentials:
     """Publishes credentials to all broker tasks; see ``ports.DeviceCredentials``.
 
-    Takes effect when the tasks look next. The object has Mosquitto's format, devices only: each
-    task adds the services' passwords, which it alone has.
+    Takes effect when the tasks look next. The object has Mosquitto's format, and holds the devices,
+    which the registry knows, and the network servers, which nothing else knows. The passwords of
+    the other services each task adds itself.
 
     Args:
         url: ``s3://bucket/key``.
@@ -66,26 +71,38 @@ class SharedCredentials:
         return hash_password(password)
 
     def publish(self, current: Callable[[], Mapping[str, str]]) -> None:
-        """Write the current devices to the object.
-
-        ``current`` is read after the object's version, and the object is written only where it
-        still has that version: whoever was overtaken begins again.
+        """Write the current devices to the object, beside the network servers that it has.
 
         Raises:
             BrokerUnavailable: The devices are registered, and the broker tasks do not know.
         """
+        self._change(lambda known: {**_network_servers(known), **current()})
+
+    def renew(self, server: NetworkServer) -> str:
+        """Give a network server a new password and return it; the old one ends.
+
+        Raises:
+            BrokerUnavailable: It has the old one still.
+        """
+        password = secrets.token_urlsafe(_PASSWORD_BYTES)
+        changed = {NETWORK_SERVER_USERS[server]: self.hash_password(password)}
+        self._change(lambda known: {**known, **changed})
+        return password
+
+    def _change(self, change: Callable[[Mapping[str, str]], Mapping[str, str]]) -> None:
+        """Replace the object's contents, where nobody else did meanwhile; else begin again."""
         with _unavailable():
             for _ in range(_ATTEMPTS):
-                version = self._version()
-                body = _encode(current())
+                known = self.fetch(None) or _NONE
+                body = _encode(change(known.hashes))
                 try:
-                    if version is None:
+                    if known.version is None:
                         self._client.put_object(
                             Bucket=self._bucket, Key=self._key, Body=body, IfNoneMatch="*"
                         )
                     else:
                         self._client.put_object(
-                            Bucket=self._bucket, Key=self._key, Body=body, IfMatch=version
+                            Bucket=self._bucket, Key=self._key, Body=body, IfMatch=known.version
                         )
                 except ClientError as error:
                     if _code(error) not in _OVERTAKEN:
@@ -118,14 +135,6 @@ class SharedCredentials:
                 return None if known is not None and known.version is None else _NONE
         return PublishedDevices(answer["ETag"], _decode(body))
 
-    def _version(self) -> str | None:
-        try:
-            return self._client.head_object(Bucket=self._bucket, Key=self._key)["ETag"]
-        except ClientError as error:
-            if _code(error) in _ABSENT:
-                return None
-            raise
-
 
 _NONE = PublishedDevices(None, {})
 
@@ -135,8 +144,12 @@ def _unavailable() -> Iterator[None]:
     try:
         yield
     except (BotoCoreError, ClientError) as error:
-        msg = f"the devices' password file in S3: {error}"
+        msg = f"the password file in S3: {error}"
         raise BrokerUnavailable(msg) from error
+
+
+def _network_servers(hashes: Mapping[str, str]) -> dict[str, str]:
+    return {user: hashes[user] for user in NETWORK_SERVER_USERS.values() if user in hashes}
 
 
 def _code(error: ClientError) -> str:

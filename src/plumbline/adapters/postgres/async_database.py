@@ -12,7 +12,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout, TooManyRequests
 
 from plumbline.adapters.postgres.access import connection_url
 from plumbline.adapters.postgres.database import TRANSIENT
-from plumbline.errors import StoreUnavailable
+from plumbline.errors import PlumblineError, StoreUnavailable
 
 Row = tuple[Any, ...]
 AsyncConnection = psycopg.AsyncConnection[Row]
@@ -173,9 +173,9 @@ class AsyncDatabase:
 
     async def _answers(self) -> bool:
         # A connection of its own: those of the pool may be what hangs.
-        with contextlib.suppress(psycopg.Error, OSError, TimeoutError):
-            url = await asyncio.to_thread(connection_url, self._url)
+        with contextlib.suppress(psycopg.Error, PlumblineError, OSError, TimeoutError):
             async with asyncio.timeout(_PROBE_TIMEOUT_S):
+                url = await asyncio.to_thread(connection_url, self._url)
                 connection = await psycopg.AsyncConnection.connect(url)
                 await connection.close()
                 return True

@@ -1,5 +1,6 @@
 """One connection to PostgreSQL that comes back after the server did."""
 
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -29,7 +30,7 @@ _OPTIONS = "-c idle_in_transaction_session_timeout=60s"
 
 
 class Database:
-    """A lazily opened connection for one thread; reopened after it broke.
+    """A lazily opened connection for one thread; reopened after it broke, closed with this object.
 
     Args:
         url: ``postgresql://…``, or another that ``connection_url`` knows.
@@ -45,6 +46,7 @@ class Database:
         self._silence_ms = round(silence_s * 1000)
         self._unavailable = unavailable
         self._connection: psycopg.Connection | None = None
+        self._closing: weakref.finalize[[], Database] | None = None
 
     @contextmanager
     def connection(self) -> Iterator[psycopg.Connection]:
@@ -65,6 +67,9 @@ class Database:
                     tcp_user_timeout=self._silence_ms,
                     options=_OPTIONS,
                 )
+                # A command that was run in a function leaves nothing open for the next one.
+                self._closing = weakref.finalize(self, self._connection.close)
+                self._closing.atexit = False
             yield self._connection
         except TRANSIENT as error:
             self.close()
@@ -72,6 +77,6 @@ class Database:
 
     def close(self) -> None:
         """Close the connection, if it is open."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        if self._closing is not None:
+            self._closing()
+        self._connection = self._closing = None

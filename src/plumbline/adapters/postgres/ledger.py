@@ -23,10 +23,10 @@ _Connection = psycopg.Connection[Any]
 
 
 class PostgresLedger:
-    """The ledger; for one thread.
+    """See ``ports.Ledger``; for one thread.
 
     The deliveries in flight are those of the queues in this database. Where the queues are
-    elsewhere, they show as mismatches until their outcome is in.
+    elsewhere, they show as mismatches until their outcome is in; see ``LedgerWithQueues``.
     """
 
     def __init__(self, database: Database) -> None:

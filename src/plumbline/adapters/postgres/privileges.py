@@ -12,18 +12,35 @@ from plumbline.errors import ConfigurationError, StoreUnavailable
 _ENSURE = "ensure_sensor_data_partition(date)"
 _DROP = "drop_sensor_data_partition(date)"
 
-# By role: privileges by table, view, sequence or function.
+_DEVICE_SENDER = "device_id, dev_eui, application, tenant, network_device_id"
+_DEVICE_ROUTE = (
+    f"{_DEVICE_SENDER}, network_server, sensor_model, uplink_interval_s, device_class, disabled_at"
+)
+_DEVICE_WITHOUT_PASSWORD = f"{_DEVICE_ROUTE}, name, protocol, created_at, rotated_at"
+
+# By role: privileges by table, view, sequence or function. Where columns follow a privilege, it is
+# for these alone: of the devices' password hashes only `operate` knows, and of a stored reading
+# only how well it was received can change. What speaks with the broker's command topics alone has
+# no role.
 PRIVILEGES: Mapping[str, Mapping[str, str]] = {
+    "plumbline_parsing": {
+        "devices": f"SELECT ({_DEVICE_ROUTE})",
+    },
     "plumbline_db1": {
-        "sensor_data": "SELECT, INSERT",
+        "sensor_data": "SELECT, INSERT, UPDATE (rssi, snr)",
         "sensor_data_id_seq": "USAGE",
         _ENSURE: "EXECUTE",
         "device_status": "SELECT, INSERT, UPDATE",
+        "device_event": "SELECT, INSERT",
         "reading_duplicate": "SELECT, INSERT",
         "reading_conflict": "SELECT, INSERT",
         "quarantine": "SELECT, INSERT",
         "quarantine_part": "SELECT, INSERT",
         "accounted_delivery": "SELECT",
+        "settled_delivery": "INSERT",
+        "devices": f"SELECT ({_DEVICE_SENDER})",
+        "commands": "SELECT, UPDATE",
+        "command_event": "SELECT, INSERT",
         "ledger_entry": "SELECT, INSERT",
         "ledger_folded": "SELECT",
     },
@@ -34,11 +51,13 @@ PRIVILEGES: Mapping[str, Mapping[str, str]] = {
     "plumbline_maintenance": {
         _ENSURE: "EXECUTE",
         _DROP: "EXECUTE",
+        "device_event": "SELECT, DELETE",
         "reading_duplicate": "SELECT, DELETE",
         "reading_conflict": "SELECT, DELETE",
         "quarantine": "SELECT, DELETE",
         "quarantine_part": "SELECT, DELETE",
         "settled_delivery": "SELECT, DELETE",
+        "commands": "SELECT, DELETE",
         "ledger_entry": "SELECT, DELETE",
         "ledger_total": "SELECT, INSERT, UPDATE",
         "ledger_summary": "SELECT, UPDATE",
@@ -47,6 +66,8 @@ PRIVILEGES: Mapping[str, Mapping[str, str]] = {
     "plumbline_operate": {
         "devices": "SELECT, INSERT, UPDATE",
         "device_status": "SELECT",
+        "device_event": "SELECT",
+        "commands": "SELECT, INSERT, UPDATE",
         "users": "SELECT, INSERT, UPDATE",
         "sessions": "SELECT, DELETE",
         "known_browsers": "SELECT, DELETE",
@@ -57,14 +78,15 @@ PRIVILEGES: Mapping[str, Mapping[str, str]] = {
         "ledger_total": "SELECT",
         "ledger_summary": "SELECT",
         "queue": "SELECT",
-        "queue_message": "SELECT",
+        "queue_lease": "SELECT",
+        "queue_message": "SELECT, DELETE",
         "quarantine": "SELECT, UPDATE, DELETE",
         "quarantine_part": "SELECT, DELETE",
         "settled_delivery": "INSERT",
         "alembic_version": "SELECT",
     },
     "plumbline_portal": {
-        "devices": "SELECT",
+        "devices": f"SELECT ({_DEVICE_WITHOUT_PASSWORD})",
         "device_status": "SELECT",
         "sensor_data": "SELECT",
         "users": "SELECT",

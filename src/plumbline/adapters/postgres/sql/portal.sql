@@ -21,7 +21,10 @@ SELECT device_id, coalesce(d.name, ''), d.protocol, d.device_id IS NOT NULL,
        d.disabled_at IS NOT NULL, s.current_status, s.last_seen, s.tilt_angle, s.battery_level,
        d.created_at, d.rotated_at, d.disabled_at, d.dev_eui, d.network_server, d.application,
        d.tenant, d.network_device_id, d.sensor_model, d.uplink_interval_s, d.device_class
-FROM (SELECT * FROM devices WHERE device_id = %(device_id)s) d
+FROM (SELECT device_id, name, protocol, created_at, rotated_at, disabled_at, dev_eui,
+             network_server, application, tenant, network_device_id, sensor_model,
+             uplink_interval_s, device_class
+      FROM devices WHERE device_id = %(device_id)s) d
 FULL JOIN (SELECT * FROM device_status WHERE device_id = %(device_id)s) s USING (device_id)
 
 -- name: device_status
