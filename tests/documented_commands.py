@@ -6,10 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 DEPLOY = ROOT / "docs" / "how-to" / "deploy.md"
 RUNBOOKS = sorted((ROOT / "docs" / "runbooks").glob("*.md"))
 
 _BLOCK = re.compile(r"^( *)```console\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
+_REMARK = re.compile(r"\s+# .*$")
 _SEPARATORS = {";", "|", "||", "&&", "&"}
 _ASSIGNMENT = re.compile(r"[A-Za-z_]\w*=")
 _KEYWORDS = {"do", "then", "export"}
@@ -21,7 +23,7 @@ def lines(page: Path) -> Iterator[str]:
     for _, block in _BLOCK.findall(page.read_text("utf-8")):
         for line in block.replace("\\\n", " ").splitlines():
             if line.strip().startswith("$ "):
-                yield line.strip().removeprefix("$ ")
+                yield _REMARK.sub("", line.strip().removeprefix("$ "))
 
 
 def commands(text: str) -> Iterator[list[str]]:
