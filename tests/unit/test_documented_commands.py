@@ -42,6 +42,7 @@ _OTHERS = {
     "git",
     "jq",
     "mosquitto_pub",
+    "mosquitto_sub",
     "openssl",
     "printf",
     "python",
