@@ -37,11 +37,13 @@ def test_the_page_that_an_alarm_names_exists_and_names_the_alarm(lab: Plan) -> N
     }
     matched = set()
     for alarm, page in alarms(lab).items():
-        [row] = [
+        found = [
             (name, more)
             for name, more in rows
             if alarm == name or (more and alarm.startswith(name))
         ]
+        assert len(found) == 1, f"{alarm} is in {len(found)} rows of {index.name}"
+        row = found[0]
         matched.add(row)
         assert rows[row] == ROOT / page, alarm
         name, more = row
