@@ -214,6 +214,19 @@ def test_the_page_about_the_cost_shows_what_the_command_prints() -> None:
     page = (ROOT / "docs" / "explanation" / "cost.md").read_text("utf-8")
     shown = page.split("$ plumbline cost\n", 1)[1].split("```", 1)[0]
     assert shown == CliRunner().invoke(cli, ["cost"]).stdout
+    totals = [
+        f"**{total_usd(monthly_bill(DOCUMENT, Deployment(), load_prices(region))):.0f}**"
+        for region in ("us-east-1", "eu-central-1")
+    ]
+    assert f"| **total** | {' | '.join(totals)} |" in page
+
+
+@pytest.mark.parametrize(
+    "path", ["README.md", "docs/how-to/deploy.md", "docs/adr/0034-cost-model.md"]
+)
+def test_a_page_that_tells_the_total_tells_the_present_one(path: str) -> None:
+    [told] = re.findall(r"(\d+) dollars (?:a month|in us-east-1)", (ROOT / path).read_text("utf-8"))
+    assert told == f"{total_usd(monthly_bill(DOCUMENT, Deployment(), US)):.0f}"
 
 
 def test_the_command_prints_what_its_json_says(tmp_path: Path) -> None:
