@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from plumbline.cli.main import cli
-from plumbline.deployment.bill import monthly_bill, total_usd
+from plumbline.deployment.bill import invocations, monthly_bill, total_usd
 from plumbline.deployment.limits import exceeded
 from plumbline.deployment.plan_prices import FREE, priced_types, uncovered
 from plumbline.deployment.prices import load_prices, regions
@@ -20,6 +20,7 @@ from plumbline.deployment.savings import savings
 from plumbline.deployment.sizes import Deployment, deployment_of
 from plumbline.deployment.workload import Load
 from plumbline.errors import ConfigurationError
+from plumbline.topology import TOPOLOGY
 
 ROOT = Path(__file__).parents[2]
 US = load_prices("us-east-1")
@@ -78,6 +79,12 @@ def test_amounts_that_can_be_reckoned_by_hand() -> None:
     assert load.saved_mib_s == pytest.approx(5000 * 300 / 2 / 2**20)
 
 
+def test_every_function_of_the_topology_is_on_the_bill() -> None:
+    billed = invocations(DOCUMENT, Deployment())
+    assert billed.keys() == {function.name for function in TOPOLOGY.functions}
+    assert all(runs > 0 and seconds > 0 for runs, seconds in billed.values())
+
+
 def test_requests_per_reading_are_those_of_the_packaged_functions() -> None:
     """`test_p6_2_10_000_messages_pass_the_packaged_functions…` counts them."""
     bill = monthly_bill(DOCUMENT, Deployment(), US)
@@ -106,7 +113,7 @@ def test_every_saving_saves_and_names_its_price() -> None:
 def test_what_a_load_needs_beyond_money_is_said() -> None:
     assert list(exceeded(DOCUMENT, Deployment())) == []
     said = " ".join(exceeded(replace(DOCUMENT, devices=100_000), Deployment()))
-    for word in ("parsing", "high-throughput", "EFS", "tasks"):
+    for word in ("parsing", "runs of distributing at a time", "EFS", "tasks"):
         assert word in said
 
 
@@ -201,6 +208,25 @@ def test_every_resource_of_terraform_has_a_price() -> None:
         kind for text in texts for kind in re.findall(r'^resource "(\w+)" ', text, re.MULTILINE)
     }
     assert declared - priced_types() - FREE == set()
+
+
+def test_the_page_about_the_cost_shows_what_the_command_prints() -> None:
+    page = (ROOT / "docs" / "explanation" / "cost.md").read_text("utf-8")
+    shown = page.split("$ plumbline cost\n", 1)[1].split("```", 1)[0]
+    assert shown == CliRunner().invoke(cli, ["cost"]).stdout
+    totals = [
+        f"**{total_usd(monthly_bill(DOCUMENT, Deployment(), load_prices(region))):.0f}**"
+        for region in ("us-east-1", "eu-central-1")
+    ]
+    assert f"| **total** | {' | '.join(totals)} |" in page
+
+
+@pytest.mark.parametrize(
+    "path", ["README.md", "docs/how-to/deploy.md", "docs/adr/0034-cost-model.md"]
+)
+def test_a_page_that_tells_the_total_tells_the_present_one(path: str) -> None:
+    [told] = re.findall(r"(\d+) dollars (?:a month|in us-east-1)", (ROOT / path).read_text("utf-8"))
+    assert told == f"{total_usd(monthly_bill(DOCUMENT, Deployment(), US)):.0f}"
 
 
 def test_the_command_prints_what_its_json_says(tmp_path: Path) -> None:

@@ -13,7 +13,9 @@ from plumbline.domain.reason import Reason
 from plumbline.settings import describe
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "terraform").rglob("README.md")]
+)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 
 
@@ -67,9 +69,18 @@ def test_every_reason_code_is_in_the_reference() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_between_pages_lead_somewhere(page: Path) -> None:
     for target in _LINK.findall(page.read_text("utf-8")):
-        if not target.startswith(("http://", "https://", "#", "mailto:")):
-            path = page.parent / target.partition("#")[0]
+        if not target.startswith(("http://", "https://", "mailto:")):
+            name, _, anchor = target.partition("#")
+            path = page.parent / name if name else page
             assert path.exists(), f"{target} does not exist"
+            if anchor and path.suffix == ".md":
+                assert anchor in anchors(path), f"{target}: there is no such heading"
+
+
+def anchors(page: Path) -> set[str]:
+    """Return what its headings are linked by, as GitHub makes it."""
+    headings = re.findall(r"^#+ (.*)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def test_every_test_that_the_documentation_names_exists() -> None:

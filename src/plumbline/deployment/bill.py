@@ -145,12 +145,18 @@ def invocations(load: Load, of: Deployment) -> dict[str, tuple[float, float]]:
     distributing_s = on_core("distributing", per.DISTRIBUTING_CPU_S) + per.SQS_CALL_S
     db1_s = on_core("db1", per.DB1_CPU_S * of.db1_batch / 25) + per.DATABASE_TRANSACTION_S
     sync_s = 0.5 + load.devices / 20_000
+    # Which devices are behind which handler is not asked: each is reckoned for all of them.
+    command_s = per.COMMAND_S * of.broker_tasks
+    by_hand = {f.name: (per.BY_HAND_RUNS, per.BY_HAND_S) for f in TOPOLOGY.functions if f.by_hand}
     return {
         "parsing": (ingestions, parsing_s),
         "distributing": (load.readings / _BATCH, distributing_s),
         "db1": (load.readings / of.db1_batch, db1_s),
         "sync": (runs("sync"), sync_s),
         "maintenance": (runs("maintenance"), 10.0),
+        "mqtt_command": (load.commands, command_s),
+        "lorawan_command": (load.commands, command_s),
+        **by_hand,
     }
 
 
@@ -169,6 +175,7 @@ def _sqs(load: Load, of: Deployment, prices: Prices) -> Iterator[CostItem]:
     )
     yield CostItem("sqs", queue, "distributing: in, out, gone", 3 * tens, "request", fifo_price)
     yield CostItem("sqs", queue, "db1: in, out, gone", tens + db1, "request", standard_price)
+    yield CostItem("sqs", queue, "commands", 3 * load.commands, "request", fifo_price)
     yield CostItem("sqs", queue, "asking empty FIFO queues", fifo, "request", fifo_price)
     yield CostItem("sqs", queue, "asking empty queues", standard, "request", standard_price)
 

@@ -61,8 +61,8 @@ class Deployment:
     portal_disk_gb: int = 8
     secrets: int = 5
     keys: int = 1
-    custom_metrics: int = 25
-    alarm_metrics: int = 45
+    custom_metrics: int = 33
+    alarm_metrics: int = 43
     dashboards: int = 1
     waf_rules: int = 4
     log_retention_days: int = 30

@@ -36,6 +36,10 @@ QUEUE_MESSAGE_BYTES = 500  # beside the payload: names, attributes, the request'
 MQTT_OVERHEAD_BYTES = 150  # TLS, TCP and MQTT both ways
 # An event source mapping asks with five long polls of 20 s at a time while nothing comes.
 IDLE_POLLS = 5 * SECONDS / 20
+COMMANDS_PER_DEVICE = 10  # a month
+COMMAND_S = 0.3  # to connect to each broker task, publish and be acknowledged
+BY_HAND_RUNS = 200  # a month, of functions that people invoke
+BY_HAND_S = 3.0
 REQUESTS_PER_USER_DAY = 2000
 WORKING_DAYS = 22
 RESPONSE_BYTES = 8000
@@ -74,6 +78,11 @@ class Load:
     def readings_s(self) -> float:
         """A second."""
         return self.devices / self.interval_s
+
+    @property
+    def commands(self) -> float:
+        """To devices, a month."""
+        return self.devices * COMMANDS_PER_DEVICE
 
     @property
     def requests(self) -> float:
