@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import platform
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,33 +12,15 @@ from typing import Any
 
 import psutil
 
-from benchmarks import command_latency, idle, portal, reading_path, sensor_codecs
+from benchmarks import broker_residue, command_latency, idle, portal, reading_path, sensor_codecs
+from plumbline.local.broker_journal import JOURNAL_MODES
 
-_NAMES = ("reading-path", "codecs", "commands", "idle", "portal")
+_NAMES = ("reading-path", "codecs", "commands", "idle", "residue", "portal")
 
 
 def main() -> None:
     """Run the named benchmarks, or all."""
-    parser = argparse.ArgumentParser(prog="./bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(_NAMES)}")
-    parser.add_argument("--readings", type=int, default=100_000, help="backlog (default 100,000)")
-    parser.add_argument(
-        "--obvious-readings", type=int, default=5_000, help="of the slow script (default 5,000)"
-    )
-    parser.add_argument("--idle-seconds", type=float, default=60.0)
-    parser.add_argument(
-        "--rows", type=int, default=26_000_000, help="readings for the portal (default 26,000,000)"
-    )
-    parser.add_argument("--export-rows", type=int, default=1_000_000, help="of one device")
-    parser.add_argument("--connections", type=int, default=500, help="to the portal (default 500)")
-    parser.add_argument("--seconds", type=int, default=10, help="of each load (default 10)")
-    parser.add_argument("--users", type=int, default=500, help="of the portal (default 500)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
-    options = parser.parse_args()
-    names = options.names or _NAMES
-    unknown = set(names) - set(_NAMES)
-    if unknown:
-        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(_NAMES)}")
+    options, names = _arguments()
     results: dict[str, Any] = {"machine": _machine()}
     print(f"{results['machine']}\n")
     if "reading-path" in names:
@@ -66,6 +49,15 @@ def main() -> None:
             f"idle: {found.cpu_percent:.1f} % of a core, {found.own_mb:.0f} MB own processes, "
             f"{found.servers_mb:.0f} MB servers; ready {found.start_s:.1f} s after the command\n"
         )
+    if "residue" in names:
+        residues = broker_residue.measure(
+            options.journal or JOURNAL_MODES,
+            kills=options.kills,
+            rate=options.rate,
+            seed=options.seed,
+        )
+        results["residue"] = [asdict(one) for one in residues]
+        _print_residue(residues, options.seed)
     if "portal" in names:
         scale = portal.Scale(
             rows=options.rows,
@@ -81,6 +73,40 @@ def main() -> None:
         options.json.write_text(json.dumps(results, indent=2), "utf-8")
 
 
+def _arguments() -> tuple[argparse.Namespace, Sequence[str]]:
+    """Return the options, and the names of the benchmarks to run."""
+    parser = argparse.ArgumentParser(prog="./bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(_NAMES)}")
+    parser.add_argument("--readings", type=int, default=100_000, help="backlog (default 100,000)")
+    parser.add_argument(
+        "--obvious-readings", type=int, default=5_000, help="of the slow script (default 5,000)"
+    )
+    parser.add_argument("--idle-seconds", type=float, default=60.0)
+    parser.add_argument(
+        "--rows", type=int, default=26_000_000, help="readings for the portal (default 26,000,000)"
+    )
+    parser.add_argument("--export-rows", type=int, default=1_000_000, help="of one device")
+    parser.add_argument("--connections", type=int, default=500, help="to the portal (default 500)")
+    parser.add_argument("--seconds", type=int, default=10, help="of each load (default 10)")
+    parser.add_argument("--users", type=int, default=500, help="of the portal (default 500)")
+    parser.add_argument("--kills", type=int, default=20, help="of each broker (default 20)")
+    parser.add_argument("--rate", type=float, default=2_000.0, help="messages/s (default 2,000)")
+    parser.add_argument("--seed", type=int, default=1, help="of the kills' moments (default 1)")
+    parser.add_argument(
+        "--journal",
+        action="append",
+        choices=JOURNAL_MODES,
+        help="modes of the broker's journal to kill (default all)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    options = parser.parse_args()
+    names = options.names or _NAMES
+    unknown = set(names) - set(_NAMES)
+    if unknown:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(_NAMES)}")
+    return options, names
+
+
 def _print_reading_path(lines: list[reading_path.Measurement]) -> None:
     own = lines[0].rate
     print("backlog in the broker → committed rows, 1,000 devices, everything durable")
@@ -92,6 +118,18 @@ def _print_reading_path(lines: list[reading_path.Measurement]) -> None:
         print(
             f"{line.name:26}{line.readings:>10,}{line.seconds:>10.2f}{line.rate:>12,.0f}"
             f"{ratio:>14}{memory:>9}"
+        )
+    print()
+
+
+def _print_residue(residues: list[broker_residue.Residue], seed: int) -> None:
+    print(f"broker killed with SIGKILL, readings acknowledged → drained (seed {seed})")
+    headings = ("kills", "acknowledged", "lost", "duplicates", "out of order", "messages/s")
+    print(f"{'journal':10}" + "".join(f"{heading:>14}" for heading in headings))
+    for one in residues:
+        print(
+            f"{one.journal:10}{one.kills:>14,}{one.acknowledged:>14,}{one.lost:>14,}"
+            f"{one.duplicates:>14,}{one.out_of_order:>14,}{one.rate:>14,.0f}"
         )
     print()
 
