@@ -7,6 +7,7 @@ import shutil
 import signal
 import struct
 import threading
+import time
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
@@ -122,6 +123,14 @@ def log(mosquitto: Broker) -> str:
     path = mosquitto.server.log_path
     assert path is not None
     return path.read_text("utf-8")
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    """Wait until it holds."""
+    deadline = time.monotonic() + READY_S
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def record(generation: int, topic: str, payload: bytes) -> bytes:
@@ -330,6 +339,49 @@ def test_where_the_disk_has_no_room_for_the_next_save_nothing_is_acknowledged(
         assert device.publish_many(TOPIC, [b"one"]) == 0
     assert refusal(mosquitto) == NO_SPACE
     assert drained(mosquitto) == []
+
+
+@pytest.mark.parametrize("end", [0, 40, -1])
+def test_a_save_that_the_full_disk_cut_off_is_put_back_while_the_broker_runs(
+    mosquitto: Broker, end: int
+) -> None:
+    """Mosquitto renames what it could not write over its last good save, and says nothing."""
+    publish_around_a_save(mosquitto)
+    saved = mosquitto.server.directory / "state" / "mosquitto.db"
+    replace_save(mosquitto, saved.read_bytes()[:end])
+    wait_for(lambda: "its last save is put back" in log(mosquitto))
+    crash(mosquitto)
+    assert drained(mosquitto) == numbered(15)
+
+
+def test_a_save_that_is_found_empty_is_put_back_before_the_next_start(mosquitto: Broker) -> None:
+    """Mosquitto would start with it, and without the session."""
+    publish_around_a_save(mosquitto)
+    mosquitto.server.kill()
+    replace_save(mosquitto, b"")
+    mosquitto.server.start()
+    assert mosquitto.server.wait(READY_S)
+    assert "the one before is put back: start again" in log(mosquitto)
+    mosquitto.server.start()
+    mosquitto.server.wait_ready(READY_S)
+    assert drained(mosquitto) == numbered(15)
+
+
+def publish_around_a_save(mosquitto: Broker) -> None:
+    """Publish ten messages that are in the save, and five that are in the journal alone."""
+    password = mosquitto.add_devices("d1")["d1"]
+    with MqttDevice((mosquitto.host, mosquitto.port), "d1", password) as device:
+        device.publish_many(TOPIC, numbered(10))
+        save(mosquitto.server.data_dir)
+        device.publish_many(TOPIC, numbered(5, start=10))
+
+
+def replace_save(mosquitto: Broker, content: bytes) -> None:
+    """Rename a file with this content over the broker's save, as the broker does."""
+    state = mosquitto.server.directory / "state"
+    (state / "cut-off").write_bytes(content)
+    (state / "cut-off").chmod(0o644)
+    (state / "cut-off").replace(state / "mosquitto.db")
 
 
 def test_a_reload_leaves_the_journal_in_force(mosquitto: Broker) -> None:

@@ -11,7 +11,6 @@ from pathlib import Path
 from plumbline.errors import ConfigurationError
 from plumbline.local.servers.binaries import find_program
 
-_SOURCES = ("uplink_journal.c", "build-plugin")
 _PACKAGES = "gcc libc6-dev mosquitto-dev libmosquitto-dev"
 _TIMEOUT_S = 60
 
@@ -62,5 +61,5 @@ def _fingerprint(program: Path, source: Path) -> str:
         stdin=subprocess.DEVNULL,
         timeout=_TIMEOUT_S,
     )
-    parts = [(source / name).read_bytes() for name in _SOURCES]
+    parts = [path.read_bytes() for path in sorted(source.iterdir())]
     return hashlib.sha256(b"\0".join([*parts, described.stdout])).hexdigest()[:16]

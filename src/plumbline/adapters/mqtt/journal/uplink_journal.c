@@ -16,14 +16,11 @@
  * the next save needs: with less, uplinks are refused), uplink FILTER (may be repeated).
  *
  * The journal is one file, written again from its beginning after each save, as that costs least.
- * So its first record is a mark, with a generation; records of another one are leftovers. The
- * generation is random: a payload that looks like records cannot know it. A record, numbers
- * little-endian: "PUJ1", CRC-32 of all that follows it, generation (8 bytes), payload length (4),
- * topic length (2; 0 in a mark), QoS and 4 if retained (1), zero (1), topic, payload.
+ * So its first record is a mark, without a topic, of a new generation; what other generations left
+ * behind is no record.
  */
 
 #define _GNU_SOURCE
-#include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -35,35 +32,25 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <mosquitto.h>
+#if LIBMOSQUITTO_VERSION_NUMBER < 2001000 /* from then on, all is in the one above */
 #include <mosquitto_broker.h>
 #include <mosquitto_plugin.h>
+#endif
+
+#include "broker_save.h"
+#include "record.h"
 
 #define NAME "uplink journal: "
-#define MAGIC "PUJ1"
-#define RETAINED 4
-#define CRC_FROM 8 /* behind the magic and itself */
 #define MAX_FILTERS 64
 /* Written between two looks at the free space, at most; there is one every second, too. */
 #define LOOK_BYTES (1L << 20)
 
 /* What is longer is cut to this after a save. */
 #define KEPT_BYTES (32L << 20)
-
-struct header {
-    char magic[4];
-    uint32_t crc;
-    uint64_t generation;
-    uint32_t payload_length;
-    uint16_t topic_length;
-    uint8_t flags;
-    uint8_t zero;
-};
-_Static_assert(sizeof(struct header) == 24, "the format has no padding");
 
 struct journal {
     mosquitto_plugin_id_t *plugin;
@@ -75,75 +62,31 @@ struct journal {
     long long reserve_bytes;
     int file;
     uint64_t generation;
+    off_t start;           /* of the first record behind the mark */
     off_t end;             /* of the last record of this generation */
-    int saved_directory;
-    const char *saved_name;
-    struct stat saved;     /* of the broker's last save that was seen */
+    struct broker_save save;
     bool replayed;         /* what the journal held is in the broker's memory */
+    bool room;             /* on the disk, when it was looked at */
     time_t looked_at;
     off_t looked_end;
     int refusing;          /* errno of the refusals under way; 0 while all is written */
     unsigned long refused;
 };
 
-static uint32_t crc_table[256];
-
-static void make_crc_table(void)
-{
-    for (uint32_t byte = 0; byte < 256; byte++) {
-        uint32_t value = byte;
-        for (int bit = 0; bit < 8; bit++)
-            value = value & 1 ? value >> 1 ^ 0xEDB88320u : value >> 1;
-        crc_table[byte] = value;
-    }
-}
-
-/* CRC-32 as in zlib; begin with 0 and hand the result on. */
-static uint32_t crc32(uint32_t crc, const void *data, size_t length)
-{
-    const uint8_t *byte = data;
-    crc = ~crc;
-    while (length--)
-        crc = crc_table[(crc ^ *byte++) & 0xFF] ^ crc >> 8;
-    return ~crc;
-}
-
 /* --- Writing ------------------------------------------------------------------------------- */
-
-/* Writes a record behind the last one; it counts when the end is moved behind it. */
-static bool write_record(struct journal *journal, off_t at, const char *topic, const void *payload,
-    uint32_t payload_length, uint8_t flags, size_t *length)
-{
-    size_t topic_length = strlen(topic);
-    struct header header = {
-        .generation = htole64(journal->generation),
-        .payload_length = htole32(payload_length),
-        .topic_length = htole16((uint16_t)topic_length),
-        .flags = flags,
-    };
-    memcpy(header.magic, MAGIC, sizeof header.magic);
-    uint32_t crc = crc32(0, (uint8_t *)&header + CRC_FROM, sizeof header - CRC_FROM);
-    crc = crc32(crc, topic, topic_length);
-    header.crc = htole32(crc32(crc, payload, payload_length));
-    struct iovec parts[] = {
-        {&header, sizeof header},
-        {(void *)topic, topic_length},
-        {(void *)payload, payload_length},
-    };
-    *length = sizeof header + topic_length + payload_length;
-    ssize_t written = pwritev(journal->file, parts, 3, at);
-    if (written >= 0 && (size_t)written < *length)
-        errno = ENOSPC;
-    return written == (ssize_t)*length;
-}
 
 static bool append(struct journal *journal, const struct mosquitto_evt_message *message)
 {
-    size_t length;
-    uint8_t flags = message->qos | (message->retain ? RETAINED : 0);
-    if (!write_record(journal, journal->end, message->topic, message->payload, message->payloadlen,
-            flags, &length) ||
-        (journal->sync && fdatasync(journal->file) != 0))
+    struct record record = {
+        .generation = journal->generation,
+        .topic = message->topic,
+        .topic_length = strlen(message->topic),
+        .payload = message->payload,
+        .payload_length = message->payloadlen,
+        .flags = message->qos | (message->retain ? RECORD_RETAINED : 0),
+    };
+    size_t length = record_write(journal->file, journal->end, &record);
+    if (length == 0 || (journal->sync && fdatasync(journal->file) != 0))
         return false;
     journal->end += (off_t)length;
     return true;
@@ -152,37 +95,37 @@ static bool append(struct journal *journal, const struct mosquitto_evt_message *
 /* Makes all records leftovers. Where it must be on the disk, the next record's sync takes care. */
 static bool begin_generation(struct journal *journal)
 {
-    size_t length;
-    uint64_t before = journal->generation;
-    if (getrandom(&journal->generation, sizeof before, 0) != sizeof before ||
-        !write_record(journal, 0, "", NULL, 0, 0, &length)) {
-        journal->generation = before;
+    struct record mark = {.topic = ""};
+    if (getrandom(&mark.generation, sizeof mark.generation, 0) != sizeof mark.generation)
         return false;
-    }
+    size_t length = record_write(journal->file, 0, &mark);
+    if (length == 0)
+        return false;
+    journal->generation = mark.generation;
     if (journal->end > KEPT_BYTES && ftruncate(journal->file, KEPT_BYTES) != 0)
         mosquitto_log_printf(MOSQ_LOG_WARNING, NAME "stays long: %s", strerror(errno));
-    journal->end = journal->looked_end = (off_t)length;
+    journal->start = journal->end = journal->looked_end = (off_t)length;
     return true;
 }
 
-/* Mosquitto replaces its save even where the disk is too full for the new one, and then has
- * neither. So uplinks are refused before that: a save takes the room of the last one and of what
- * came since, with the broker's own fields for each message. */
+/* Uplinks are refused before the disk is too full for the broker's next save, which takes the room
+ * of the last one and of what came since, with the broker's own fields for each message. */
 static bool has_room(struct journal *journal)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
     errno = ENOSPC;
     if (now.tv_sec == journal->looked_at && journal->end - journal->looked_end < LOOK_BYTES)
-        return journal->refusing != ENOSPC;
-    struct statvfs disk;
-    if (fstatvfs(journal->file, &disk) != 0)
-        return true; /* what then goes wrong is said by the write */
+        return journal->room;
     journal->looked_at = now.tv_sec;
     journal->looked_end = journal->end;
+    struct statvfs disk;
     uint64_t needed =
-        (uint64_t)(journal->reserve_bytes + journal->saved.st_size + 3 * journal->end);
-    return (uint64_t)disk.f_bavail * disk.f_frsize >= needed;
+        (uint64_t)(journal->reserve_bytes + journal->save.seen.st_size + 3 * journal->end);
+    journal->room = fstatvfs(journal->file, &disk) != 0 || /* then the write says what is wrong */
+                    (uint64_t)disk.f_bavail * disk.f_frsize >= needed;
+    errno = ENOSPC;
+    return journal->room;
 }
 
 static void note_outcome(struct journal *journal, int reason)
@@ -201,58 +144,39 @@ static void note_outcome(struct journal *journal, int reason)
 
 /* --- The broker's saves -------------------------------------------------------------------- */
 
-static bool is_same_file(const struct stat *one, const struct stat *other)
-{
-    return one->st_ino == other->st_ino && one->st_size == other->st_size &&
-           one->st_mtim.tv_sec == other->st_mtim.tv_sec &&
-           one->st_mtim.tv_nsec == other->st_mtim.tv_nsec;
-}
-
 /* Empties the journal where the broker has saved since the last call. */
 static void notice_save(struct journal *journal)
 {
     struct stat now;
-    if (fstatat(journal->saved_directory, journal->saved_name, &now, 0) != 0 ||
-        is_same_file(&now, &journal->saved))
+    switch (save_look(&journal->save, &now)) {
+    case SAVE_SAME:
         return;
-    bool has_records = journal->end > (off_t)sizeof(struct header);
-    if (journal->replayed && has_records) {
-        /* Else the disk may have the save before this one, after the machine's crash. */
-        if (journal->sync && fsync(journal->saved_directory) != 0)
-            return;
-        if (!begin_generation(journal))
-            return;
+    case SAVE_BROKEN:
+        if (save_put_back(&journal->save))
+            mosquitto_log_printf(MOSQ_LOG_ERR,
+                NAME "the broker could not save; its last save is put back, the journal kept");
+        else
+            journal->save.seen = now;
+        return;
+    case SAVE_WHOLE:
+        break;
     }
-    journal->saved = now;
+    if (journal->replayed && journal->end > journal->start &&
+        /* Else the disk may have the save before this one, after the machine's crash. */
+        ((journal->sync && !save_sync(&journal->save)) || !begin_generation(journal)))
+        return; /* tried again at the next call */
+    save_accept(&journal->save, &now);
 }
 
 /* --- Reading back -------------------------------------------------------------------------- */
 
-/* Returns the length of the whole record that begins here, with its header; 0 where none does.
- * One of another generation than asked for is none; NULL asks for any. */
-static size_t read_record(
-    const uint8_t *data, size_t available, const uint64_t *generation, struct header *header)
+static bool publish_again(const struct record *record)
 {
-    if (available < sizeof *header || memcmp(data, MAGIC, sizeof header->magic) != 0)
-        return 0;
-    memcpy(header, data, sizeof *header);
-    size_t length =
-        sizeof *header + le16toh(header->topic_length) + (size_t)le32toh(header->payload_length);
-    if (length > available || (generation && le64toh(header->generation) != *generation))
-        return 0;
-    uint32_t crc = crc32(0, data + CRC_FROM, length - CRC_FROM);
-    return crc == le32toh(header->crc) ? length : 0;
-}
-
-static bool publish_again(const struct header *header, const uint8_t *record)
-{
-    size_t topic_length = le16toh(header->topic_length);
-    const char *fields = (const char *)record + sizeof *header;
-    char *topic = strndup(fields, topic_length);
+    char *topic = strndup(record->topic, record->topic_length);
     if (topic == NULL)
         return false;
-    int outcome = mosquitto_broker_publish_copy(NULL, topic, (int)le32toh(header->payload_length),
-        fields + topic_length, header->flags & 3, header->flags & RETAINED, NULL);
+    int outcome = mosquitto_broker_publish_copy(NULL, topic, (int)record->payload_length,
+        record->payload, record->flags & RECORD_QOS, record->flags & RECORD_RETAINED, NULL);
     free(topic);
     return outcome == MOSQ_ERR_SUCCESS;
 }
@@ -275,25 +199,28 @@ static void keep_damaged(const struct journal *journal, const uint8_t *data, siz
 /* Publishes all whole records of the last generation again; reports what is none. */
 static bool replay(struct journal *journal, const uint8_t *data, size_t size)
 {
-    struct header header;
+    struct record record;
     unsigned long messages = 0;
     size_t damaged = 0;
     size_t end = 0; /* of the last whole record */
     bool found = false; /* the generation: the first whole record's */
     for (size_t at = 0; at < size;) {
         size_t length =
-            read_record(data + at, size - at, found ? &journal->generation : NULL, &header);
+            record_read(data + at, size - at, found ? &journal->generation : NULL, &record);
         if (length == 0) {
-            const uint8_t *next = memmem(data + at + 1, size - at - 1, MAGIC, strlen(MAGIC));
+            const uint8_t *next = memmem(
+                data + at + 1, size - at - 1, RECORD_MAGIC, strlen(RECORD_MAGIC));
             at = next ? (size_t)(next - data) : size;
             continue;
         }
         found = true;
-        journal->generation = le64toh(header.generation);
-        if (header.topic_length != 0) {
-            if (!publish_again(&header, data + at))
+        journal->generation = record.generation;
+        if (record.topic_length != 0) {
+            if (!publish_again(&record))
                 return false;
             messages++;
+        } else {
+            journal->start = (off_t)(at + length);
         }
         damaged += at - end;
         end = at += length;
@@ -328,20 +255,28 @@ static bool read_back(struct journal *journal)
     return done;
 }
 
-/* Opens the directory of the broker's saves, and remembers the last one. */
-static bool find_save(struct journal *journal)
+/* The broker has just read its save; where that was no whole one, it has to begin again. */
+static bool check_save(struct journal *journal)
 {
-    char *slash = strrchr(journal->saved_path, '/');
-    if (slash == NULL) {
-        errno = EINVAL;
-        return false;
+    struct stat now;
+    switch (save_look(&journal->save, &now)) {
+    case SAVE_WHOLE:
+        save_accept(&journal->save, &now);
+        break;
+    case SAVE_BROKEN:
+        if (save_put_back(&journal->save)) {
+            mosquitto_log_printf(MOSQ_LOG_ERR,
+                NAME "the broker's save is broken; the one before is put back: start again");
+            errno = EAGAIN;
+            return false;
+        }
+        mosquitto_log_printf(MOSQ_LOG_ERR,
+            NAME "the broker's save is broken, and there is no other: what it held is lost");
+        break;
+    case SAVE_SAME: /* there is none */
+        break;
     }
-    *slash = '\0'; /* from here on, it names the directory */
-    journal->saved_name = slash + 1;
-    journal->saved_directory = open(journal->saved_path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return journal->saved_directory >= 0 &&
-           (fstatat(journal->saved_directory, journal->saved_name, &journal->saved, 0) == 0 ||
-               errno == ENOENT);
+    return true;
 }
 
 /* --- What the broker calls ----------------------------------------------------------------- */
@@ -415,8 +350,7 @@ int mosquitto_plugin_init(mosquitto_plugin_id_t *plugin, void **user_data,
         return MOSQ_ERR_NOMEM;
     *user_data = journal;
     journal->plugin = plugin;
-    journal->file = journal->saved_directory = -1;
-    make_crc_table();
+    journal->file = journal->save.directory = -1;
     signal(SIGXFSZ, SIG_IGN); /* then a limit of the file size is an error as a full disk is */
     for (int i = 0; i < option_count; i++) {
         if (!take_option(journal, options[i].key, options[i].value)) {
@@ -429,8 +363,9 @@ int mosquitto_plugin_init(mosquitto_plugin_id_t *plugin, void **user_data,
         return MOSQ_ERR_INVAL;
     }
     journal->file = open(journal->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (journal->file < 0 || !find_save(journal) || !read_back(journal) ||
-        (journal->sync && (fsync(journal->file) != 0 || fsync(journal->saved_directory) != 0))) {
+    if (journal->file < 0 || !save_open(&journal->save, journal->saved_path) ||
+        !check_save(journal) || !read_back(journal) ||
+        (journal->sync && (fsync(journal->file) != 0 || !save_sync(&journal->save)))) {
         mosquitto_log_printf(MOSQ_LOG_ERR, NAME "%s: %s", journal->path, strerror(errno));
         return MOSQ_ERR_ERRNO;
     }
@@ -450,10 +385,9 @@ int mosquitto_plugin_cleanup(void *user_data, struct mosquitto_opt *options, int
     struct journal *journal = user_data;
     mosquitto_callback_unregister(journal->plugin, MOSQ_EVT_MESSAGE, on_message, NULL);
     mosquitto_callback_unregister(journal->plugin, MOSQ_EVT_TICK, on_tick, NULL);
-    if (journal->saved_directory >= 0) {
+    if (journal->save.directory >= 0)
         notice_save(journal); /* the broker's last */
-        close(journal->saved_directory);
-    }
+    save_close(&journal->save);
     if (journal->file >= 0)
         close(journal->file);
     for (int i = 0; i < journal->filter_count; i++)
