@@ -259,7 +259,7 @@ def test_qos_0_and_retained_readings_are_kept_too(mosquitto: Broker) -> None:
 
 
 def test_a_command_is_never_in_the_journal(mosquitto: Broker) -> None:
-    """It may have expired, and its device would execute it twice: the relay sends it again."""
+    """It may have expired, and its device would execute it twice; a lost one ends as expired."""
     endpoint = Endpoint.parse(mosquitto.user_url(COMMAND_USER))
     address = (endpoint.host, endpoint.port)
     with MqttDevice(address, endpoint.username, endpoint.password) as sender:
