@@ -12,7 +12,16 @@ from typing import Any
 
 import psutil
 
-from benchmarks import cold_start, command_latency, idle, portal, reading_path, sensor_codecs
+from benchmarks import (
+    broker_residue,
+    cold_start,
+    command_latency,
+    idle,
+    portal,
+    reading_path,
+    sensor_codecs,
+)
+from plumbline.local.broker_journal import JOURNAL_MODES
 
 
 def main() -> None:
@@ -31,6 +40,15 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=500, help="to the portal (default 500)")
     parser.add_argument("--seconds", type=int, default=10, help="of each load (default 10)")
     parser.add_argument("--users", type=int, default=500, help="of the portal (default 500)")
+    parser.add_argument("--kills", type=int, default=20, help="of each broker (default 20)")
+    parser.add_argument("--rate", type=float, default=2_000.0, help="messages/s (default 2,000)")
+    parser.add_argument("--seed", type=int, default=1, help="of the kills' moments (default 1)")
+    parser.add_argument(
+        "--journal",
+        action="append",
+        choices=JOURNAL_MODES,
+        help="modes of the broker's journal to kill (default all)",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     options = parser.parse_args()
     names = options.names or list(_BENCHMARKS)
@@ -43,6 +61,40 @@ def main() -> None:
         results[name.replace("-", "_")] = _BENCHMARKS[name](options)
     if options.json:
         options.json.write_text(json.dumps(results, indent=2), "utf-8")
+
+
+def _arguments() -> tuple[argparse.Namespace, Sequence[str]]:
+    """Return the options, and the names of the benchmarks to run."""
+    parser = argparse.ArgumentParser(prog="./bench", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(_NAMES)}")
+    parser.add_argument("--readings", type=int, default=100_000, help="backlog (default 100,000)")
+    parser.add_argument(
+        "--obvious-readings", type=int, default=5_000, help="of the slow script (default 5,000)"
+    )
+    parser.add_argument("--idle-seconds", type=float, default=60.0)
+    parser.add_argument(
+        "--rows", type=int, default=26_000_000, help="readings for the portal (default 26,000,000)"
+    )
+    parser.add_argument("--export-rows", type=int, default=1_000_000, help="of one device")
+    parser.add_argument("--connections", type=int, default=500, help="to the portal (default 500)")
+    parser.add_argument("--seconds", type=int, default=10, help="of each load (default 10)")
+    parser.add_argument("--users", type=int, default=500, help="of the portal (default 500)")
+    parser.add_argument("--kills", type=int, default=20, help="of each broker (default 20)")
+    parser.add_argument("--rate", type=float, default=2_000.0, help="messages/s (default 2,000)")
+    parser.add_argument("--seed", type=int, default=1, help="of the kills' moments (default 1)")
+    parser.add_argument(
+        "--journal",
+        action="append",
+        choices=JOURNAL_MODES,
+        help="modes of the broker's journal to kill (default all)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
+    options = parser.parse_args()
+    names = options.names or _NAMES
+    unknown = set(names) - set(_NAMES)
+    if unknown:
+        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(_NAMES)}")
+    return options, names
 
 
 def _print_reading_path(lines: list[reading_path.Measurement]) -> None:
@@ -96,6 +148,22 @@ def _idle(options: argparse.Namespace) -> object:
     return asdict(found)
 
 
+def _residue(options: argparse.Namespace) -> object:
+    residues = broker_residue.measure(
+        options.journal or JOURNAL_MODES, kills=options.kills, rate=options.rate, seed=options.seed
+    )
+    print(f"broker killed with SIGKILL, readings acknowledged → drained (seed {options.seed})")
+    headings = ("kills", "acknowledged", "lost", "duplicates", "out of order", "messages/s")
+    print(f"{'journal':10}" + "".join(f"{heading:>14}" for heading in headings))
+    for one in residues:
+        print(
+            f"{one.journal:10}{one.kills:>14,}{one.acknowledged:>14,}{one.lost:>14,}"
+            f"{one.duplicates:>14,}{one.out_of_order:>14,}{one.rate:>14,.0f}"
+        )
+    print()
+    return [asdict(one) for one in residues]
+
+
 def _portal(options: argparse.Namespace) -> object:
     scale = portal.Scale(
         rows=options.rows,
@@ -123,6 +191,7 @@ _BENCHMARKS: Mapping[str, Callable[[argparse.Namespace], object]] = {
     "codecs": _codecs,
     "commands": _commands,
     "idle": _idle,
+    "residue": _residue,
     "portal": _portal,
     "cold-start": _cold_start,
 }

@@ -32,16 +32,16 @@ def publish_backlog(
         mine = range(number, readings, len(devices))
         with socket.create_connection((host, port)) as connection:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            _connect(connection, device, credentials[device])
+            connect(connection, device, credentials[device])
             topic = f"tilt/{device}/telemetry".encode()
             for begin in range(0, len(mine), _PACKETS_AT_ONCE):
                 part = mine[begin : begin + _PACKETS_AT_ONCE]
                 packets = b"".join(
-                    _publish(topic, identifier + 1, _payload(device, started, index, status))
+                    publish_packet(topic, identifier + 1, _payload(device, started, index, status))
                     for identifier, index in enumerate(part)
                 )
                 connection.sendall(packets)
-                _read_exactly(connection, 4 * len(part))
+                read_exactly(connection, 4 * len(part))
 
 
 def payloads(devices: Sequence[str], readings: int) -> list[bytes]:
@@ -67,16 +67,22 @@ def _payload(device: str, started: datetime, index: int, status: str) -> bytes:
     ).encode()
 
 
-def _connect(connection: socket.socket, user: str, password: str) -> None:
+def connect(connection: socket.socket, user: str, password: str) -> None:
+    """Sign in on a connected socket, with a clean session.
+
+    Raises:
+        ConnectionError: The broker refused it, or closed the connection.
+    """
     body = b"\0\4MQTT\4\xc2\0\x3c" + _text(user) + _text(user) + _text(password)
     connection.sendall(b"\x10" + _length(len(body)) + body)
-    answer = _read_exactly(connection, 4)
+    answer = read_exactly(connection, 4)
     if answer[3] != 0:
         msg = f"the broker refused {user}: code {answer[3]}"
         raise ConnectionError(msg)
 
 
-def _publish(topic: bytes, identifier: int, payload: bytes) -> bytes:
+def publish_packet(topic: bytes, identifier: int, payload: bytes) -> bytes:
+    """Return a PUBLISH with QoS 1."""
     body = struct.pack("!H", len(topic)) + topic + struct.pack("!H", identifier) + payload
     return b"\x32" + _length(len(body)) + body
 
@@ -96,7 +102,12 @@ def _length(value: int) -> bytes:
         encoded.append(digit | 0x80)
 
 
-def _read_exactly(connection: socket.socket, count: int) -> bytes:
+def read_exactly(connection: socket.socket, count: int) -> bytes:
+    """Return so many bytes.
+
+    Raises:
+        ConnectionError: The broker closed the connection before.
+    """
     data = bytearray()
     while len(data) < count:
         chunk = connection.recv(count - len(data))

@@ -2,7 +2,8 @@
 # Sourced by run, test, bench: makes ready what they need and does nothing where it is there.
 #
 #   . scripts/setup.sh              sets $root and $venv, defines set_up
-#   set_up runtime|dev [PROGRAM…]   .venv with the locked packages; PostgreSQL, Redis, Mosquitto;
+#   set_up runtime|dev [PROGRAM…]   .venv with the locked packages; PostgreSQL, Redis, Mosquitto,
+#                                   and what Mosquitto's plugin is built with;
 #                                   for dev also what builds the broker's image without a daemon,
 #                                   and a browser, where the system's packages have one;
 #                                   other programs, each of the system package of its name
@@ -23,13 +24,14 @@ set_up() {
     local kind=$1
     shift
     if _servers_installed && _tools_installed "$kind" && _has_programs "$@" &&
-        _packages_installed "$kind" && _browser_settled "$kind"; then
+        _packages_installed "$kind" && _plugin_tools_settled && _browser_settled "$kind"; then
         return 0
     fi
     mkdir -p "$root/.cache"
     exec 9>"$root/.cache/set-up.lock"
     flock 9
     _install_system_packages "$kind" "$@"
+    _plugin_tools_settled || _install_plugin_tools
     _browser_settled "$kind" || _install_browser
     _packages_installed "$kind" || _install_packages "$kind"
     exec 9>&-
@@ -157,6 +159,30 @@ _install_system_packages() {
     fi
     [ ${#packages[@]} -eq 0 ] || _apt_install "${packages[@]}"
     _has_postgres || die "PostgreSQL 15 or newer is needed; this system's package is older"
+}
+
+# --- The broker's plugin ---------------------------------------------------------------------
+
+_no_plugin_tools=$root/.cache/no-plugin-tools
+
+_plugin_tools_settled() {
+    [ -e "$_no_plugin_tools" ] || _has_plugin_tools
+}
+
+_has_plugin_tools() {
+    # shellcheck disable=SC2086 # each is a list of words
+    printf '#include <%s>\n' stdio.h mosquitto.h mosquitto_broker.h mosquitto_plugin.h |
+        ${CC:-cc} ${CPPFLAGS:-} -fsyntax-only -x c - >/dev/null 2>&1
+}
+
+# Without them the broker runs and keeps less: `plumbline up` and `plumbline status` say so.
+_install_plugin_tools() {
+    # In a shell of its own, as nothing else needs them: what fails here does not end the set-up.
+    if ! (_apt_install gcc libc6-dev mosquitto-dev libmosquitto-dev) || ! _has_plugin_tools; then
+        say "WARNING: the broker's plugin cannot be built here. A crash of the broker will lose" \
+            "readings that it has acknowledged. To try again: rm $_no_plugin_tools"
+        : >"$_no_plugin_tools"
+    fi
 }
 
 # --- Browser --------------------------------------------------------------------------------

@@ -19,12 +19,14 @@ def test_a_demo_shows_readings_and_a_balanced_account(system: System) -> None:
     assert status["servers"] == dict.fromkeys(["broker", "cache", "portal", "database"], True)
     assert {one["function"] for one in status["functions"]} >= {"parsing", "distributing", "db1"}
     assert sum(one["errors"] for one in status["functions"]) == 0
+    assert status["broker_journal"] == {"mode": "written", "problem": None}
     account = system.json("ledger", "--devices")
     assert account["balanced"]
     assert account["received"] >= 20
     assert len(account["devices"]) >= 15  # some of the mixture are silent at times
     text = system.run("status").stdout
     assert "ledger    balanced" in text
+    assert "journal   acknowledged readings are written first" in text
     assert system.endpoints.portal_username is not None
     lorawan = "SELECT count(DISTINCT device_id) FROM sensor_data WHERE frame IS NOT NULL"
     wait_until(lambda: system.count(lorawan) >= 4, 60, "rows of the LoRaWAN devices")

@@ -5,6 +5,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -18,6 +19,10 @@ WORKERS = ["local.worker parsing", "local.worker distributing"]
 def pause(system: System, signal_number: signal.Signals) -> None:
     for name in WORKERS:
         system.child(name).send_signal(signal_number)
+
+
+def has_rows(system: System, least: int) -> bool:
+    return system.rows() >= least
 
 
 def test_p1_2_50_000_readings_published_to_a_stopped_pipeline_are_all_stored_once(
@@ -132,25 +137,23 @@ def test_kill_9_in_the_middle_of_20_000_readings_loses_doubles_and_reorders_noth
     assert account["dead_lettered"] == account["quarantined"] == account["conflicts"] == 0
 
 
-def test_the_broker_killed_with_9_loses_at_most_two_seconds_and_keeps_the_session(
+def test_the_broker_killed_with_9_loses_nothing_and_keeps_the_session(
     system: System, tmp_path: Path
 ) -> None:
-    """Mosquitto acknowledges before it saves; the residue is measured, printed and bounded."""
+    """Each acknowledged reading was written down before; what comes twice is a duplicate."""
     truth = tmp_path / "truth.jsonl"
     publisher = system.simulate(
         truth,
         *("--devices", "50", "--count", "6000", "--interval", "200ms", "--scenario", "thermal"),
     )
-    wait_until(lambda: system.rows() > 1000, 60, "the first rows")
-    broker = system.child("mosquitto -c")
-    os.kill(broker.pid, signal.SIGKILL)
-    psutil.wait_procs([broker], timeout=5)
+    for kill in range(1, 4):
+        wait_until(partial(has_rows, system, 1500 * kill), 60, "more rows")
+        broker = system.child("mosquitto -c")
+        os.kill(broker.pid, signal.SIGKILL)
+        psutil.wait_procs([broker], timeout=5)
     assert publisher.wait(240) == 0
     account = system.settle()
-    done = system.run("verify", "--truth", str(truth))
-    lost = 6000 - system.rows()
-    print(f"residue: {lost} acknowledged readings of 6,000 at 250/s")  # noqa: T201 - the measurement
-    assert lost <= 2 * 250, done.stdout
+    system.verify(truth)
     assert account["balanced"]
     log = (system.data_dir / "logs" / "ingestion.log").read_text()
     assert log.count("ingest_session_created") <= 1, "the session was lost"

@@ -3,9 +3,11 @@
 import base64
 import hashlib
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from paho.mqtt.client import topic_matches_sub
 
 from plumbline.adapters.mqtt.configuration import (
     SERVICE_PREFIX,
@@ -23,6 +25,7 @@ from plumbline.adapters.mqtt.credentials import (
     write_password_file,
 )
 from plumbline.application.devices import RESERVED_PREFIX
+from plumbline.settings import DEFAULT_TOPICS
 
 FILES = BrokerFiles(
     state_dir=Path("/d/state"),
@@ -65,6 +68,34 @@ def test_options_are_rendered() -> None:
     ):
         assert line in lines
         assert line not in settings(render_config(FILES, plain=[PLAIN]))
+
+
+def test_the_journal_holds_every_topic_that_is_drained() -> None:
+    files = replace(FILES, journal_plugin=Path("/d/journal.so"))
+    options = BrokerOptions(sync_journal=True, journal_reserve_bytes=5)
+    lines = settings(render_config(files, plain=[PLAIN], options=options))
+    begin = lines.index("plugin /d/journal.so")
+    assert lines[begin + 1 : begin + 5] == [
+        "plugin_opt_journal /d/state/uplinks.journal",
+        "plugin_opt_saved /d/state/mosquitto.db",
+        "plugin_opt_sync true",
+        "plugin_opt_reserve 5",
+    ]
+    held = [line.split()[1] for line in lines if line.startswith("plugin_opt_uplink ")]
+    for topic_filter in DEFAULT_TOPICS.split(","):
+        assert is_held(held, topic_filter.replace("+", "x")), topic_filter
+    for command in ("tilt/x/commands", "application/x/device/x/command/down"):
+        assert not is_held(held, command)
+
+
+def is_held(filters: list[str], topic: str) -> bool:
+    """Return whether the journal holds what is published there."""
+    return any(topic_matches_sub(one, topic) for one in filters)
+
+
+def test_without_a_plugin_there_is_no_journal() -> None:
+    text = render_config(FILES, plain=[PLAIN])
+    assert not [line for line in settings(text) if line.startswith("plugin")]
 
 
 def test_tls_without_a_certificate_is_refused() -> None:

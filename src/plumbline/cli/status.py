@@ -11,6 +11,7 @@ from plumbline import bootstrap
 from plumbline.cli.output import age, print_json, print_table
 from plumbline.cli.system import data_dir_option, json_option, require_running
 from plumbline.errors import PlumblineError
+from plumbline.local.broker_journal import BrokerJournal, read_journal
 from plumbline.local.broker_log import BrokerRefusals, read_refusals
 from plumbline.local.endpoints import Endpoints
 from plumbline.local.function_status import FunctionStatus, read_all
@@ -38,7 +39,14 @@ def status(ctx: click.Context, data_dir: Path, *, as_json: bool) -> None:
     except PlumblineError:
         stored = None
         servers["database"] = False
-    healthy = all(servers.values()) and stored is not None and stored["ledger"]["balanced"]
+    journal = read_journal(data_dir)
+    healthy = (
+        all(servers.values())
+        and stored is not None
+        and stored["ledger"]["balanced"]
+        and (journal is None or journal.problem is None)
+        and refusals.journal is None
+    )
     if as_json:
         print_json(
             {
@@ -46,12 +54,14 @@ def status(ctx: click.Context, data_dir: Path, *, as_json: bool) -> None:
                 "pid": endpoints.pid,
                 "servers": servers,
                 "functions": [asdict(one) for one in functions],
+                "broker_journal": journal and asdict(journal),
                 "broker_refusals": asdict(refusals),
                 **(stored or {}),
             }
         )
     else:
         _print(endpoints, servers, functions, stored)
+        _print_journal(journal, refusals)
         _print_refusals(refusals)
     ctx.exit(0 if healthy else 1)
 
@@ -148,6 +158,21 @@ def _print(
         f"{ledger['in_flight']:,} in flight, {ledger['quarantined']:,} quarantined, "
         f"{ledger['dead_lettered']:,} dead-lettered"
     )
+
+
+def _print_journal(journal: BrokerJournal | None, refusals: BrokerRefusals) -> None:
+    if journal is None:
+        return
+    if refusals.journal is not None:
+        click.echo(f"journal   {click.style('REFUSES READINGS', fg='red')}: {refusals.journal}")
+    elif journal.mode == "off":
+        why = journal.problem or "as asked for"
+        click.echo(
+            f"journal   {click.style('OFF', fg='red')}: a crash of the broker loses up to two"
+            f" seconds of acknowledged readings ({why})"
+        )
+    else:
+        click.echo(f"journal   acknowledged readings are {journal.mode} first")
 
 
 def _print_refusals(refusals: BrokerRefusals) -> None:

@@ -8,6 +8,7 @@ import click
 from plumbline.cli.duration import Duration
 from plumbline.cli.output import message
 from plumbline.cli.system import data_dir_option
+from plumbline.local.broker_journal import JOURNAL_MODES, read_journal
 from plumbline.local.endpoints import Endpoints
 from plumbline.local.up import UpOptions, missing_command_settings, run
 
@@ -60,6 +61,13 @@ _PORT = click.IntRange(1, 65_535)
     type=Duration(0.5),
     help="How often the cache is refreshed.",
 )
+@click.option(
+    "--journal",
+    type=click.Choice(JOURNAL_MODES),
+    help="When the broker acknowledges a reading: when the operating system has it (written), when"
+    " the disk has it (synced), or when its memory has it (off). By default written; where that"
+    " cannot be had, off, which is said.",
+)
 @click.option("--broker-url", help="Use this broker: mqtts://plumbline-ingest:PASSWORD@HOST:PORT.")
 @click.option("--database-url", help="Use this PostgreSQL.")
 @click.option("--redis-url", help="Use this Redis.")
@@ -75,4 +83,10 @@ def _announce(data_dir: Path, endpoints: Endpoints) -> None:
     click.echo(f"portal    {endpoints.portal_url}")
     click.echo(f"devices   {endpoints.mqtts_url}   (this machine: {endpoints.mqtt_url})")
     click.echo(f"details   {data_dir / 'endpoints.json'}")
+    journal = read_journal(data_dir)
+    if journal is not None and journal.problem is not None:
+        message(
+            "WARNING: a crash of the broker will lose readings that it has acknowledged, up to two"
+            f" seconds of them: {journal.problem}"
+        )
     message("ready; Ctrl-C stops it. In a second terminal: plumbline status, plumbline ledger")

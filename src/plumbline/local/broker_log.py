@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 _SIGN_IN = re.compile(r"disconnected, not authorised\.$", re.MULTILINE)
+_JOURNAL = re.compile(r"uplink journal: uplinks are (?:taken|refused: (.+)$)", re.MULTILINE)
 _CUT_OFF = re.compile(r"Bad socket read/write on client (\S+): Unknown error\.$", re.MULTILINE)
 
 
@@ -21,10 +22,12 @@ class BrokerRefusals:
         sign_ins: Connections refused for a wrong user or password.
         cut_off: By device, connections ended because it published where it may not, or sent
             what is no MQTT.
+        journal: Why uplinks are refused now, as the journal cannot be written; else None.
     """
 
     sign_ins: int = 0
     cut_off: dict[str, int] = field(default_factory=dict)
+    journal: str | None = None
 
 
 def read_refusals(log: Path) -> BrokerRefusals:
@@ -34,4 +37,9 @@ def read_refusals(log: Path) -> BrokerRefusals:
     except FileNotFoundError:
         return BrokerRefusals()
     cut_off = Counter(match[1] for match in _CUT_OFF.finditer(text))
-    return BrokerRefusals(len(_SIGN_IN.findall(text)), dict(sorted(cut_off.items())))
+    states: list[str] = _JOURNAL.findall(text)
+    return BrokerRefusals(
+        sign_ins=len(_SIGN_IN.findall(text)),
+        cut_off=dict(sorted(cut_off.items())),
+        journal=(states[-1] or None) if states else None,
+    )

@@ -1,9 +1,10 @@
 """Makes the broker ready for devices: `python -m plumbline.local.prepare_broker DATA_DIR [ID…]`.
 
 The broker keeps a session's messages only from when it knows the session, so the ingest session
-is opened first. Then the broker learns the devices of the registry. The IDs are those of the
-demonstration's MQTT devices: they get new passwords, and the simulator its configuration, with a
-few LoRaWAN devices behind both network servers.
+is opened first, and saved: a crash of the broker would take it otherwise. Then the broker learns
+the devices of the registry. The IDs are those of the demonstration's MQTT devices: they get new
+passwords, and the simulator its configuration, with a few LoRaWAN devices behind both network
+servers.
 """
 
 import json
@@ -14,6 +15,7 @@ from pathlib import Path
 from plumbline import bootstrap
 from plumbline.errors import PlumblineError
 from plumbline.local import network_servers
+from plumbline.local.broker_save import save
 from plumbline.local.device_credentials import devices_of
 from plumbline.local.private_file import write_private
 from plumbline.local.running import read_environment
@@ -36,6 +38,7 @@ def prepare_broker(data_dir: Path, demo_ids: list[str]) -> None:
             pass
     if not (data_dir / "mosquitto").exists():
         return  # somebody else's broker
+    save(data_dir)
     devices = devices_of(data_dir, environment["DATABASE_URL"])
     if not demo_ids:
         devices.publish()

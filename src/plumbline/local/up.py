@@ -14,6 +14,7 @@ from plumbline.adapters.mqtt.configuration import (
     BrokerOptions,
 )
 from plumbline.errors import ConfigurationError
+from plumbline.local.broker_journal import JournalMode, prepare_journal, write_journal
 from plumbline.local.data_dir import locked_data_dir
 from plumbline.local.endpoints import Endpoints, write_endpoints
 from plumbline.local.reachable import portal_answers
@@ -50,6 +51,7 @@ class UpOptions:
         mqtt_host: Address of the broker's plain listener.
         portal_host: Address of the portal.
         ingest_every_s, sync_every_s: Periods of the schedules.
+        journal: How the broker keeps what it acknowledges; None is the best that this machine has.
         broker_url: With the ingest user's credentials; instead of a broker of our own.
         database_url, redis_url: Instead of servers of our own.
     """
@@ -66,6 +68,7 @@ class UpOptions:
     redis_port: int | None = None
     ingest_every_s: float = 1.0
     sync_every_s: float = 5.0
+    journal: JournalMode | None = None
     broker_url: str | None = None
     database_url: str | None = None
     redis_url: str | None = None
@@ -134,6 +137,8 @@ class _System:
             name: url for name in COMMAND_FUNCTIONS if (url := os.environ.get(broker_setting(name)))
         }
         if ingest_url is None:
+            journal, journal_plugin = prepare_journal(data_dir, options.journal)
+            write_journal(data_dir, journal)
             mosquitto = MosquittoServer(
                 data_dir,
                 options.mqtt_port,
@@ -142,7 +147,8 @@ class _System:
                 plain_host=options.mqtt_host,
                 preferred=(_MQTT_PORT, _MQTTS_PORT),
                 tls=ensure_tls_files(data_dir, [options.host, options.mqtt_host]),
-                options=BrokerOptions(log_connections=True),
+                journal_plugin=journal_plugin,
+                options=BrokerOptions(sync_journal=journal.mode == "synced", log_connections=True),
             )
             self._servers.append(mosquitto)
             ingest_url = mosquitto.user_url(INGEST_USER)
@@ -152,6 +158,7 @@ class _System:
             }
             mqtt_url, mqtts_url = mosquitto.plain_url, mosquitto.tls_url
         else:
+            write_journal(data_dir, None)
             mqtt_url = mqtts_url = _without_user(ingest_url)
         self._environment = worker_environment(
             run_dir=self._run_dir,

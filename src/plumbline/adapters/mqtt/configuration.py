@@ -50,6 +50,8 @@ class BrokerFiles:
         password_file: See ``credentials.write_password_file``.
         acl_file: Holds ``access_rules()``.
         certificate_file, key_file: PEM files of the TLS listeners; None without such.
+        journal_plugin: What ``journal/build-plugin`` made; None runs without a journal, and then a
+            crash of the broker loses what it acknowledged since its last save.
     """
 
     state_dir: Path
@@ -57,6 +59,7 @@ class BrokerFiles:
     acl_file: Path
     certificate_file: Path | None = None
     key_file: Path | None = None
+    journal_plugin: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +70,10 @@ class BrokerOptions:
         max_queued_bytes: Payload bytes that wait for one client at most; what comes beyond them
             is dropped, and counted in ``$SYS/broker/publish/messages/dropped``. The broker keeps
             them in memory, with about 350 bytes more for each message.
+        sync_journal: Acknowledge an uplink when the disk has it, so that it outlives a crash of the
+            machine; else when the operating system has it, so that it outlives one of the broker.
+        journal_reserve_bytes: Of the disk, beside what the next save needs. Where less is free,
+            uplinks are refused: Mosquitto loses its save where there is no room for the next.
         run_as: User to become where the broker starts as root; None is its default, ``mosquitto``.
         log_connections: Log who connects, disconnects and is refused. The drain alone makes
             three lines in each run.
@@ -76,6 +83,8 @@ class BrokerOptions:
     """
 
     max_queued_bytes: int = 512 * 1024 * 1024
+    sync_journal: bool = False
+    journal_reserve_bytes: int = 8 * 1024 * 1024
     run_as: str | None = None
     log_connections: bool = False
     log_messages: bool = False
@@ -121,12 +130,34 @@ def render_config(
         max_queued_bytes=options.max_queued_bytes,
         log_connections=str(options.log_connections).lower(),
         log_messages="log_type debug" if options.log_messages else "",
+        journal="" if paths.journal_plugin is None else _journal(paths, options),
     )
+
+
+def uplink_filters() -> list[str]:
+    """Return the topic filters of all that the ingest user may read."""
+    _, _, section = access_rules().partition(f"\nuser {INGEST_USER}\n")
+    section, _, _ = section.partition("\nuser ")
+    lines = [line.split() for line in section.splitlines()]
+    return [words[2] for words in lines if words[:2] == ["topic", "read"]]
 
 
 def access_rules() -> str:
     """Return the text of the ACL file."""
     return _read("acl")
+
+
+def _journal(paths: BrokerFiles, options: BrokerOptions) -> str:
+    return "\n".join(
+        [
+            f"plugin {paths.journal_plugin}",
+            f"plugin_opt_journal {paths.state_dir}/uplinks.journal",
+            f"plugin_opt_saved {paths.state_dir}/mosquitto.db",
+            f"plugin_opt_sync {str(options.sync_journal).lower()}",
+            f"plugin_opt_reserve {options.journal_reserve_bytes}",
+            *(f"plugin_opt_uplink {topic_filter}" for topic_filter in uplink_filters()),
+        ]
+    )
 
 
 def _listener(listener: Listener, *options: str) -> str:

@@ -26,6 +26,7 @@ MINIMUM_VERSION = 2
 
 _PROGRAM = "mosquitto"
 _NAME = "mosquitto"
+_PLUGIN = "uplink-journal.so"
 _LOOPBACK = "127.0.0.1"
 
 
@@ -41,6 +42,7 @@ class MosquittoServer(Server):
             is for networks that are trusted.
         preferred: First choices for the two ports, where none is given.
         tls: Files of the TLS listener; without them there is none.
+        journal_plugin: See ``BrokerFiles``; wherever it lies.
         options: Of the broker's configuration.
     """
 
@@ -54,6 +56,7 @@ class MosquittoServer(Server):
         plain_host: str = _LOOPBACK,
         preferred: tuple[int | None, int | None] = (None, None),
         tls: TlsFiles | None = None,
+        journal_plugin: Path | None = None,
         options: BrokerOptions | None = None,
     ) -> None:
         super().__init__(_NAME, program=_PROGRAM, system_user="mosquitto", data_dir=data_dir)
@@ -62,6 +65,7 @@ class MosquittoServer(Server):
         self.port = self.choose_port(_NAME, port, preferred[0])
         self.tls_port = self.choose_port(f"{_NAME}-tls", tls_port, preferred[1])
         self._tls = tls
+        self._journal_plugin = journal_plugin
         self._options = options or BrokerOptions()
 
     @property
@@ -105,6 +109,8 @@ class MosquittoServer(Server):
             tls = [Listener(self.tls_host, self.tls_port)]
             self.write(home, "server.pem", self._tls.certificate_file.read_text("ascii"))
             self.write(home, "server-key.pem", self._tls.key_file.read_text("ascii"))
+        if self._journal_plugin is not None:
+            self.write(home, _PLUGIN, self._journal_plugin.read_bytes())
         state = home.directory / "state"
         state.mkdir(mode=0o700, exist_ok=True)
         give(state, home.identity)
@@ -114,6 +120,7 @@ class MosquittoServer(Server):
             acl_file=home.inside / "acl",
             certificate_file=home.inside / "server.pem",
             key_file=home.inside / "server-key.pem",
+            journal_plugin=None if self._journal_plugin is None else home.inside / _PLUGIN,
         )
         plain = [Listener(self.host, self.port)]
         config = configuration.render_config(files, plain=plain, tls=tls, options=self._options)

@@ -101,15 +101,15 @@ class Server(ManagedProcess):
         running = bool(running_processes(self._program, self.directory))
         return ports.remembered_port(self.data_dir, name, still_ours=running, preferred=preferred)
 
-    def write(self, home: Home, name: str, text: str) -> None:
+    def write(self, home: Home, name: str, content: str | bytes) -> None:
         """Replace a file of the server's own in its directory, mode 0600.
 
         The server's user could have put a link there; it is replaced, not followed.
         """
         path = home.directory / name
         descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
         give(Path(temporary), home.identity)
         Path(temporary).replace(path)
 
