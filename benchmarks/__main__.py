@@ -63,40 +63,6 @@ def main() -> None:
         options.json.write_text(json.dumps(results, indent=2), "utf-8")
 
 
-def _arguments() -> tuple[argparse.Namespace, Sequence[str]]:
-    """Return the options, and the names of the benchmarks to run."""
-    parser = argparse.ArgumentParser(prog="./bench", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(_NAMES)}")
-    parser.add_argument("--readings", type=int, default=100_000, help="backlog (default 100,000)")
-    parser.add_argument(
-        "--obvious-readings", type=int, default=5_000, help="of the slow script (default 5,000)"
-    )
-    parser.add_argument("--idle-seconds", type=float, default=60.0)
-    parser.add_argument(
-        "--rows", type=int, default=26_000_000, help="readings for the portal (default 26,000,000)"
-    )
-    parser.add_argument("--export-rows", type=int, default=1_000_000, help="of one device")
-    parser.add_argument("--connections", type=int, default=500, help="to the portal (default 500)")
-    parser.add_argument("--seconds", type=int, default=10, help="of each load (default 10)")
-    parser.add_argument("--users", type=int, default=500, help="of the portal (default 500)")
-    parser.add_argument("--kills", type=int, default=20, help="of each broker (default 20)")
-    parser.add_argument("--rate", type=float, default=2_000.0, help="messages/s (default 2,000)")
-    parser.add_argument("--seed", type=int, default=1, help="of the kills' moments (default 1)")
-    parser.add_argument(
-        "--journal",
-        action="append",
-        choices=JOURNAL_MODES,
-        help="modes of the broker's journal to kill (default all)",
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
-    options = parser.parse_args()
-    names = options.names or _NAMES
-    unknown = set(names) - set(_NAMES)
-    if unknown:
-        parser.error(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(_NAMES)}")
-    return options, names
-
-
 def _print_reading_path(lines: list[reading_path.Measurement]) -> None:
     own = lines[0].rate
     print("backlog in the broker → committed rows, 1,000 devices, everything durable")
