@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final, Self
 
@@ -58,7 +58,8 @@ def empty_bucket(endpoint_url: str) -> Iterator[S3Client]:
         yield client
         for found in client.list_objects_v2(Bucket=BUCKET).get("Contents", []):
             client.delete_object(Bucket=BUCKET, Key=found["Key"])
-        client.delete_bucket(Bucket=BUCKET)
+        with suppress(client.exceptions.NoSuchBucket):  # asked again, as the answer came late
+            client.delete_bucket(Bucket=BUCKET)
 
 
 def create_bucket(client: S3Client) -> None:

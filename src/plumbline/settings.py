@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_type_hints
 
 import msgspec
 from msgspec import Meta
@@ -302,6 +302,20 @@ class BrokerTaskSettings(msgspec.Struct, frozen=True, kw_only=True):
             " dropped; three times as much memory where payloads have 200 bytes.",
         ),
     ] = 268_435_456
+    broker_journal_plugin: Annotated[
+        str | None,
+        Meta(
+            description="Plugin that writes each reading down before it is acknowledged; the image"
+            " has one. Without it a crash loses what came since the last save."
+        ),
+    ] = None
+    broker_journal: Annotated[
+        Literal["synced", "written"],
+        Meta(
+            description="Acknowledged when the file system has it for good, or when the machine has"
+            " it, which a task may lose with its machine."
+        ),
+    ] = "synced"
     broker_drain_s: Annotated[
         float, Meta(ge=0, description="How long a stop waits until the queue is empty, seconds.")
     ] = 100.0

@@ -129,5 +129,6 @@ def test_a_task_of_it_takes_readings_and_its_health_check_answers(
         assert payloads(take(task.ingest())) == numbered(100)
         task.terminate()
         assert task.wait() == 0
+        assert "no_journal" not in task.log()
         assert "should not be run as root" not in task.log()
         assert (data_dir / "slot-0" / "drained").exists()

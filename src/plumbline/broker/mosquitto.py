@@ -16,6 +16,7 @@ from plumbline.adapters.mqtt.configuration import (
     Listener,
 )
 from plumbline.adapters.mqtt.credentials import hash_password, reload, write_password_file
+from plumbline.adapters.mqtt.saving import save
 from plumbline.broker.slots import Slot
 from plumbline.errors import ConfigurationError
 from plumbline.settings import BrokerTaskSettings
@@ -58,6 +59,7 @@ class Mosquitto:
         self._write("server-key.pem", settings.broker_private_key.reveal())
         self._write("acl", configuration.access_rules())
         write_password_file(directory / "passwords", self._services)
+        plugin = settings.broker_journal_plugin
         config = configuration.render_config(
             BrokerFiles(
                 state_dir=self._slot.state_dir,
@@ -65,11 +67,13 @@ class Mosquitto:
                 acl_file=directory / "acl",
                 certificate_file=directory / "server.pem",
                 key_file=directory / "server-key.pem",
+                journal_plugin=None if plugin is None else Path(plugin),
             ),
             plain=[Listener(settings.broker_plain_host, settings.broker_plain_port)],
             tls=[Listener(settings.broker_host, settings.broker_port)],
             options=BrokerOptions(
                 max_queued_bytes=settings.broker_max_queued_bytes,
+                sync_journal=settings.broker_journal == "synced",
                 run_as="root" if os.geteuid() == 0 else None,  # the files are this user's
             ),
         )
@@ -86,6 +90,15 @@ class Mosquitto:
         self._process = subprocess.Popen(
             command, stdin=subprocess.DEVNULL, pass_fds=[self._slot.descriptor]
         )
+
+    def save(self) -> None:
+        """Return when it has saved its sessions and queues.
+
+        Raises:
+            BrokerUnavailable: It has not, in ten seconds, or has ended.
+        """
+        if self._process is not None and self._process.poll() is None:
+            save([self._process.pid], self._slot.state_dir)
 
     def admit(self, clients: Mapping[str, str]) -> None:
         """Let these clients connect, and no others; cut off who is connected and not among them.

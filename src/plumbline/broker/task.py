@@ -75,6 +75,8 @@ class BrokerTask:
         if slot is None:
             return 0
         _log.info("slot_claimed", slot=slot.number, used=slot.used)
+        if settings.broker_journal_plugin is None:
+            _log.warning("no_journal", consequence="a crash loses what came since the last save")
         mosquitto = Mosquitto(settings, slot, self._services)
         mosquitto.start()
         counters = Counters(settings.broker_plain_port, self._services[MONITOR_USER])
@@ -102,6 +104,8 @@ class BrokerTask:
                 for address in broker.addresses():
                     with broker.open(address) as session:
                         self._note_session(slot, present=session.session_present)
+                # A crash would take a session that only memory has, and what it is there for.
+                mosquitto.save()
             except BrokerUnavailable as error:
                 _log.info("broker_not_ready", error=str(error))
             else:
