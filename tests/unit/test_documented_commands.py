@@ -96,6 +96,18 @@ def test_every_command_of_the_aws_cli_can_be() -> None:
     assert wrong == {}
 
 
+def test_every_command_of_the_aws_cli_that_a_sentence_names_can_be() -> None:
+    """A sentence may leave options to the reader."""
+    found = [
+        text for page in AWS_PAGES for text in re.findall(r"`(aws [^`]+)`", page.read_text("utf-8"))
+    ]
+    assert len(found) > 3
+    for text in found:
+        [command] = commands(text)
+        complaint = aws_command.complaint(command)
+        assert complaint is None or "needs" in complaint, f"{text}: {complaint}"
+
+
 @pytest.mark.parametrize(
     ("line", "complaint"),
     [
