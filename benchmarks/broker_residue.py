@@ -1,9 +1,9 @@
 """What a broker that is killed again and again loses of what it has acknowledged.
 
 The devices are the witness: they stand outside, count the acknowledgements that they read, and
-send again what was not acknowledged, as a device does. The drain runs every second, as in
-`plumbline up`, and is cut off by each kill, too. A kill takes the broker's process, not the
-machine: what the operating system has is kept. For a power cut there is the mode ``synced``.
+send again what was not acknowledged, as a device does. The drain takes messages meanwhile, and is
+cut off by each kill, too. A kill takes the broker's process, not the machine: what the operating
+system has is kept. For a power cut there is the mode ``synced``.
 """
 
 import random
