@@ -64,7 +64,7 @@ def cache_user(name: str) -> str:
 
 
 def takes(name: str) -> Grants:
-    return dict.fromkeys(_TAKE, {queue(name)})
+    return {action: {queue(name)} for action in _TAKE}
 
 
 def reads(*secrets: str) -> Grants:

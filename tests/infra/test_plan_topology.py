@@ -129,7 +129,7 @@ def test_a_broker_task_that_stops_starts_parsing(resolved: Plan) -> None:
 def test_the_functions_get_the_settings_that_they_read(resolved: Plan) -> None:
     """By name; each function's own reading of them is tested with the functions."""
     settings = {
-        function.key: set(function["environment"][0]["variables"])
+        str(function.key): set(function["environment"][0]["variables"])
         for function in resolved.of("aws_lambda_function")
     }
     database = {"DATABASE_HOST", "DATABASE_NAME", "DATABASE_USER", "DATABASE_CA_FILE"}
