@@ -105,7 +105,7 @@ module "ecs" {
   max_count          = var.ecs_max_count
   cpu_architecture   = var.broker_cpu_architecture
   image_tag          = var.broker_image_tag
-  topics             = var.mqtt_topics
+  topics             = local.mqtt_topics
   ports              = local.mqtt_ports
   namespace          = local.mqtt_name
   target_group_arns  = module.nlb.target_group_arns
@@ -136,7 +136,6 @@ module "iam" {
       # Where Lambda puts the event of a scheduled run that failed to the last.
       [for retried in keys(local.retries) : module.sqs.failed_runs.arn if retried == name],
     )
-    redrives       = of.operator ? [for queue in module.sqs.queues : queue.arn] : []
     database_users = of.database ? ["${local.database_user_arn_prefix}/${local.database_users[name]}"] : []
     cache_users    = of.cache ? [module.elasticache.users[name].arn] : []
     secrets = concat(

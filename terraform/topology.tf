@@ -5,12 +5,12 @@ locals {
   topology = jsondecode(file("${path.module}/topology.json"))
 
   nothing = {
-    broker_user    = ""    # signs in at the broker as plumbline-…
+    broker_user    = ""    # signs in at the broker as plumbline-…, alone: a second one would end it
     sends_to       = []    # queues
     database       = false # as a user of its own
     database_owner = false # with the master user's secret
     cache          = false # as a user of its own
-    operator       = false # writes the broker's password file and moves dead letters
+    operator       = false # writes the broker's password file
   }
 
   # A function of the topology that is not here fails the plan.
@@ -22,7 +22,7 @@ locals {
     sync            = { database = true, cache = true }
     maintenance     = { database = true }
     mqtt_command    = { broker_user = "command", sends_to = ["distributing"] }
-    lorawan_command = { broker_user = "command", sends_to = ["distributing"] }
+    lorawan_command = { broker_user = "lorawan_command", sends_to = ["distributing"] }
     migrate         = { database_owner = true }
     operate         = { sends_to = ["distributing"], database = true, cache = true, operator = true }
   } : name => merge(local.nothing, needs) }

@@ -98,7 +98,7 @@ FUNCTIONS: dict[str, Grants] = {
     "lorawan_command": {
         **takes("lorawan-command"),
         "sqs:SendMessage": {queue("distributing")},
-        **reads(secret("command")),
+        **reads(secret("lorawan_command")),
     },
     "migrate": reads("module.rds.aws_rds_cluster.aurora.master_user_secret"),
     "operate": {
@@ -112,7 +112,7 @@ FUNCTIONS: dict[str, Grants] = {
 }
 
 _BROKER_SECRETS = {
-    *map(secret, ("ingest", "command", "monitor")),
+    *map(secret, ("ingest", "command", "lorawan_command", "monitor")),
     "module.ecs.aws_secretsmanager_secret.tls",
 }
 

@@ -2,14 +2,14 @@
 # without entering the plan or the state.
 
 locals {
-  service_users = toset(["ingest", "command", "monitor"])
+  service_users = toset(["ingest", "command", "lorawan_command", "monitor"])
 }
 
 resource "aws_secretsmanager_secret" "service_user" {
   for_each = local.service_users
 
-  name                    = "secret-${var.name_prefix}-broker-${each.key}"
-  description             = "Password of plumbline-${each.key} at the broker"
+  name                    = "secret-${var.name_prefix}-broker-${replace(each.key, "_", "-")}"
+  description             = "Password of plumbline-${replace(each.key, "_", "-")} at the broker"
   kms_key_id              = var.kms_key_arn
   recovery_window_in_days = 0 # a new deployment of the same name must be able to make it again
 }

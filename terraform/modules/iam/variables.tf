@@ -17,7 +17,6 @@ variable "functions" {
     log_group_arn    = string
     consumes         = list(string) # ARNs of queues
     sends_to         = list(string) # ARNs of queues
-    redrives         = list(string) # ARNs of queues whose letters it reads, moves and purges
     database_users   = list(string) # ARNs dbuser:cluster/user
     cache_users      = list(string) # ARNs of Redis users
     secrets          = list(string) # ARNs of secrets with our own key
