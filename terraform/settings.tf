@@ -34,7 +34,7 @@ locals {
       BROKER_PASSWORD_SECRET = module.ecs.service_user_secret_arns[of.broker_user]
     }, var.broker_ca_pem == "" ? {} : { BROKER_CA_PEM = var.broker_ca_pem }),
     of.broker_user == "ingest" ? { MQTT_TOPIC = join(",", local.mqtt_topics) } : {},
-    merge([for queue in of.sends_to : local.queue_settings[queue]]...),
+    merge([for queue in concat(of.sends_to, of.counts) : local.queue_settings[queue]]...),
     of.database || of.database_owner ? merge(local.database_settings, { DATABASE_CA_FILE = "/var/task/rds-ca.pem" }) : {},
     of.database ? { DATABASE_USER = local.database_users[name] } : {},
     of.database_owner ? { DATABASE_SECRET = module.rds.master_secret_arn } : {},
@@ -42,7 +42,7 @@ locals {
     of.operator ? { BROKER_PASSWORDS = local.passwords_url } : {},
   ) }
 
-  portal_settings = merge(local.database_settings, local.cache_settings, {
+  portal_settings = merge(local.database_settings, local.cache_settings, local.queue_settings.distributing, local.queue_settings.db1, {
     AWS_REGION                = var.aws_region
     DATABASE_CA_FILE          = "/opt/plumbline/rds-ca.pem"
     DATABASE_USER             = local.database_users["portal"]
