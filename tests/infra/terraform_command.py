@@ -39,7 +39,7 @@ class Terraform:
         )
 
 
-def initialised_copy(directory: Path) -> Terraform:
+def initialised_copy(directory: Path, source: Path = SOURCE) -> Terraform:
     """Copy the configuration to a new directory and initialise it there.
 
     Skips the test where Terraform is not installed, or its provider is not to be had; a
@@ -49,7 +49,7 @@ def initialised_copy(directory: Path) -> Terraform:
     if program is None:
         pytest.skip("Terraform is not installed")
     ignored = shutil.ignore_patterns(".terraform", "*.tfstate*", "backend.tf", "*.auto.tfvars")
-    shutil.copytree(SOURCE, directory, ignore=ignored)
+    shutil.copytree(source, directory, ignore=ignored)
     terraform = Terraform(program, directory)
     command = ["init", "-backend=false", "-lockfile=readonly", "-input=false", "-no-color"]
     for options in _provider_options():

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import pytest
@@ -131,8 +132,7 @@ def _is_allowed(
     try:
         make(sqs, url, fifo)
     except ClientError as error:
-        code = error.response["Error"]["Code"]
-        return not code.startswith("AccessDenied")
+        return error.response["ResponseMetadata"]["HTTPStatusCode"] != HTTPStatus.FORBIDDEN
     return True
 
 
