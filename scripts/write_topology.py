@@ -5,6 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from plumbline.settings import DEFAULT_TOPICS
 from plumbline.topology import TOPOLOGY, Topology
 
 _FILE = Path(__file__).parents[1] / "terraform" / "topology.json"
@@ -27,6 +28,7 @@ def render(topology: Topology) -> str:
         "functions": {part.name: _deployed(part) for part in topology.functions},
         "queues": {part.name: _deployed(part) for part in topology.queues},
         "event_sources": {part.queue: _deployed(part) for part in topology.event_sources},
+        "topics": DEFAULT_TOPICS.split(","),
         "schedules": {part.name: _deployed(part) for part in topology.schedules},
     }
     return json.dumps(parts, indent=2) + "\n"

@@ -105,7 +105,7 @@ module "ecs" {
   max_count          = var.ecs_max_count
   cpu_architecture   = var.broker_cpu_architecture
   image_tag          = var.broker_image_tag
-  topics             = var.mqtt_topics
+  topics             = local.mqtt_topics
   ports              = local.mqtt_ports
   namespace          = local.mqtt_name
   target_group_arns  = module.nlb.target_group_arns
@@ -136,7 +136,7 @@ module "iam" {
       # Where Lambda puts the event of a scheduled run that failed to the last.
       [for retried in keys(local.retries) : module.sqs.failed_runs.arn if retried == name],
     )
-    redrives       = of.operator ? [for queue in module.sqs.queues : queue.arn] : []
+    counts         = flatten([for queue in of.counts : local.queue_and_dead_letters[queue]])
     database_users = of.database ? ["${local.database_user_arn_prefix}/${local.database_users[name]}"] : []
     cache_users    = of.cache ? [module.elasticache.users[name].arn] : []
     secrets = concat(
@@ -160,6 +160,7 @@ module "iam" {
     log_group_arn      = module.ec2.log_group_arn
     bundle_arn         = "${aws_s3_bucket.artifacts.arn}/${aws_s3_object.portal.key}"
     command_queue_arns = [module.sqs.queues["mqtt-command"].arn, module.sqs.queues["lorawan-command"].arn]
+    counted_queue_arns = flatten([for queue in local.accounted_queues : local.queue_and_dead_letters[queue]])
     database_user_arn  = "${local.database_user_arn_prefix}/${local.database_users["portal"]}"
     cache_user_arn     = module.elasticache.users["portal"].arn
   }
@@ -167,6 +168,7 @@ module "iam" {
 
 locals {
   database_user_arn_prefix = "arn:aws:rds-db:${var.aws_region}:${local.account_id}:dbuser:${module.rds.cluster_resource_id}"
+  queue_and_dead_letters   = { for name, queue in module.sqs.queues : name => [queue.arn, queue.dead_letter_arn] }
 }
 
 module "lambda" {

@@ -4,13 +4,17 @@
 locals {
   topology = jsondecode(file("${path.module}/topology.json"))
 
+  # What the ledger counts, in `operate` and in the portal.
+  accounted_queues = ["distributing", "db1"]
+
   nothing = {
-    broker_user    = ""    # signs in at the broker as plumbline-…
+    broker_user    = ""    # signs in at the broker as plumbline-…, alone: a second one would end it
     sends_to       = []    # queues
+    counts         = []    # queues: how much they and their dead-letter queues hold
     database       = false # as a user of its own
     database_owner = false # with the master user's secret
     cache          = false # as a user of its own
-    operator       = false # writes the broker's password file and moves dead letters
+    operator       = false # writes the broker's password file
   }
 
   # A function of the topology that is not here fails the plan.
@@ -22,9 +26,9 @@ locals {
     sync            = { database = true, cache = true }
     maintenance     = { database = true }
     mqtt_command    = { broker_user = "command", sends_to = ["distributing"] }
-    lorawan_command = { broker_user = "command", sends_to = ["distributing"] }
+    lorawan_command = { broker_user = "lorawan_command", sends_to = ["distributing"] }
     migrate         = { database_owner = true }
-    operate         = { sends_to = ["distributing"], database = true, cache = true, operator = true }
+    operate         = { sends_to = ["distributing"], counts = local.accounted_queues, database = true, cache = true, operator = true }
   } : name => merge(local.nothing, needs) }
 
   # Where the document's name is not the topology's.

@@ -145,13 +145,13 @@ variable "device_cidrs" {
 }
 
 variable "mqtt_topics" {
-  description = "Topic filters that parsing drains."
+  description = "Topic filters that parsing drains; empty: those of topology.json, which is all that Plumbline reads."
   type        = list(string)
-  default     = ["tilt/+/telemetry"]
+  default     = []
   nullable    = false
 
   validation {
-    condition     = length(var.mqtt_topics) > 0 && alltrue([for topic in var.mqtt_topics : can(regex("^[^,\\s]+$", topic))])
-    error_message = "mqtt_topics holds at least one filter, without commas and blanks."
+    condition     = alltrue([for topic in var.mqtt_topics : can(regex("^[^,\\s]+$", topic))])
+    error_message = "mqtt_topics holds filters without commas and blanks."
   }
 }

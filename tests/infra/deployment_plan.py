@@ -13,7 +13,7 @@ from typing import Any
 from infra.terraform_command import Terraform
 
 _FILTER = "tests/{}.tftest.hcl"
-# Their computed attributes are no plain strings, and nothing that the tests ask for depends on them.
+# Their computed attributes are no plain strings, and nothing that the tests ask for needs them.
 _LEFT_UNKNOWN = {"aws_acm_certificate", "terraform_data"}
 
 

@@ -12,6 +12,7 @@ import pytest
 SOURCE = Path(__file__).parents[2] / "terraform"
 
 _PROVIDER = "registry.terraform.io/hashicorp/aws"
+_NO_PROVIDER = ("Failed to query available provider packages", "Failed to install provider")
 # Where people and packagers put provider plugins, beside the places that Terraform looks at itself.
 _SHARED_DIRECTORIES = ("/opt", "/usr/local/share", "/usr/local/lib", "/usr/share", "/usr/lib", "~")
 
@@ -38,22 +39,25 @@ class Terraform:
         )
 
 
-def initialised_copy(directory: Path) -> Terraform:
+def initialised_copy(directory: Path, source: Path = SOURCE) -> Terraform:
     """Copy the configuration to a new directory and initialise it there.
 
-    Skips the test where Terraform is not installed, or its provider is not to be had.
+    Skips the test where Terraform is not installed, or its provider is not to be had; a
+    configuration that is wrong fails it.
     """
     program = shutil.which("terraform")
     if program is None:
         pytest.skip("Terraform is not installed")
     ignored = shutil.ignore_patterns(".terraform", "*.tfstate*", "backend.tf", "*.auto.tfvars")
-    shutil.copytree(SOURCE, directory, ignore=ignored)
+    shutil.copytree(source, directory, ignore=ignored)
     terraform = Terraform(program, directory)
     command = ["init", "-backend=false", "-lockfile=readonly", "-input=false", "-no-color"]
     for options in _provider_options():
         done = terraform.run(*command, *options)
         if done.returncode == 0:
             return terraform
+        if not any(summary in done.stderr for summary in _NO_PROVIDER):
+            pytest.fail(done.stderr)
     pytest.skip(f"Terraform's provider {_PROVIDER} is not installed and cannot be downloaded")
 
 

@@ -115,8 +115,9 @@ def test_p4_3_the_brokers_task_has_no_plain_port_and_mounts_with_tls(resolved: P
     [container] = json.loads(task["container_definitions"])
     assert [mapping["containerPort"] for mapping in container["portMappings"]] == [8883]
     assert "BROKER_PLAIN_HOST" not in {one["name"] for one in container["environment"]}
-    [volume] = task["volume"]
-    assert volume["efs_volume_configuration"][0]["transit_encryption"] == "ENABLED"
+    volumes = {volume["name"]: volume for volume in task["volume"]}
+    assert volumes.keys() == {"queues", "run"}
+    assert volumes["queues"]["efs_volume_configuration"][0]["transit_encryption"] == "ENABLED"
 
 
 def test_p4_3_browsers_cloudfront_load_balancer_and_portal_speak_https(lab: Plan) -> None:

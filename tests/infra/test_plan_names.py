@@ -3,7 +3,6 @@
 import pytest
 
 from infra.deployment_plan import Plan
-from plumbline.topology import TOPOLOGY
 
 pytestmark = pytest.mark.terraform
 
@@ -21,7 +20,10 @@ DOCUMENT = {
     'module.nlb.aws_lb_target_group.ecs_broker["8883"]': ("name", "tg-tilt-sensor-lab-ecs-broker"),
     "module.ecs.aws_ecs_cluster.main": ("name", "ecs-tilt-sensor-lab"),
     "module.ecs.aws_ecs_service.message_broker": ("name", "ecs-service-tilt-sensor-lab-broker"),
-    "module.ecs.aws_ecs_task_definition.message_broker": ("ecs-task-tilt-sensor-lab-broker",),
+    "module.ecs.aws_ecs_task_definition.message_broker": (
+        "family",
+        "ecs-task-tilt-sensor-lab-broker",
+    ),
     'module.eventbridge.aws_cloudwatch_event_rule.schedule["ingestion"]': (
         "name",
         "eventbridge-tilt-sensor-lab-ingestion",
@@ -128,11 +130,7 @@ _NAMED_OTHERWISE = {
 }
 
 
-def _exists(address: str) -> bool:
-    return "_command" not in address or any(f'"{f.name}"' in address for f in TOPOLOGY.functions)
-
-
-@pytest.mark.parametrize("address", [address for address in DOCUMENT if _exists(address)])
+@pytest.mark.parametrize("address", DOCUMENT)
 def test_it_has_the_name_that_the_document_gives_it(lab: Plan, address: str) -> None:
     attribute, name = DOCUMENT[address]
     resource = lab[address]

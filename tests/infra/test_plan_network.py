@@ -3,7 +3,6 @@
 import pytest
 
 from infra.deployment_plan import Plan, Resource
-from plumbline.topology import TOPOLOGY
 
 pytestmark = pytest.mark.terraform
 
@@ -77,17 +76,7 @@ MATRIX: dict[str, tuple[set[str], set[str]]] = {
     ),
 }
 
-_FUNCTIONS = {f"lambda-{function.name.replace('_', '-')}" for function in TOPOLOGY.functions}
 _PREFIX = "tilt-sensor-lab"
-
-
-def exists(component: str) -> bool:
-    """Tell whether the topology has it: commands, for one, may come later."""
-    return not component.startswith("lambda-") or component in _FUNCTIONS
-
-
-def existing(rules: set[str]) -> set[str]:
-    return {rule for rule in rules if exists(rule.rpartition(" ")[2])}
 
 
 def name_of_group(group: Resource) -> str:
@@ -123,16 +112,16 @@ def _other_end(plan: Plan, rule: Resource) -> str:
 
 def test_the_matrix_has_a_row_for_every_group_and_no_other(resolved: Plan) -> None:
     groups = {name_of_group(group) for group in resolved.of("aws_security_group")}
-    assert groups == {component for component in MATRIX if exists(component)}
+    assert groups == MATRIX.keys()
 
 
-@pytest.mark.parametrize("component", [name for name in MATRIX if exists(name)])
+@pytest.mark.parametrize("component", MATRIX)
 def test_a_group_lets_in_and_out_what_its_row_says_and_nothing_else(
     resolved: Plan, component: str
 ) -> None:
     comes_in, goes_out = MATRIX[component]
-    assert rules(resolved, "ingress")[component] == existing(comes_in)
-    assert rules(resolved, "egress")[component] == existing(goes_out)
+    assert rules(resolved, "ingress")[component] == comes_in
+    assert rules(resolved, "egress")[component] == goes_out
 
 
 def test_groups_have_no_rules_beside_the_rule_resources(lab: Plan) -> None:

@@ -48,6 +48,10 @@ def queue(name: str) -> str:
     return f'module.sqs.aws_sqs_queue.main["{name}"]'
 
 
+def dead_letters(name: str) -> str:
+    return f'module.sqs.aws_sqs_queue.dead_letter["{name}"]'
+
+
 def secret(user: str) -> str:
     return f'module.ecs.aws_secretsmanager_secret.service_user["{user}"]'
 
@@ -64,12 +68,15 @@ def cache_user(name: str) -> str:
 
 
 def takes(name: str) -> Grants:
-    return dict.fromkeys(_TAKE, {queue(name)})
+    return {action: {queue(name)} for action in _TAKE}
 
 
 def reads(*secrets: str) -> Grants:
     return {"secretsmanager:GetSecretValue": set(secrets), "kms:Decrypt": {_KEY}}
 
+
+# What the ledger counts.
+_ACCOUNTED = {end(name) for name in ("distributing", "db1") for end in (queue, dead_letters)}
 
 # What each function may do beside writing its own log and having network interfaces.
 FUNCTIONS: dict[str, Grants] = {
@@ -98,13 +105,14 @@ FUNCTIONS: dict[str, Grants] = {
     "lorawan_command": {
         **takes("lorawan-command"),
         "sqs:SendMessage": {queue("distributing")},
-        **reads(secret("command")),
+        **reads(secret("lorawan_command")),
     },
     "migrate": reads("module.rds.aws_rds_cluster.aurora.master_user_secret"),
     "operate": {
         "rds-db:connect": {database_user("operate")},
         "elasticache:Connect": {_CACHE, cache_user("operate")},
         "sqs:SendMessage": {queue("distributing")},
+        "sqs:GetQueueAttributes": _ACCOUNTED,
         "s3:GetObject": {_PASSWORDS},
         "s3:PutObject": {_PASSWORDS},
         "s3:ListBucket": {_ARTIFACTS},
@@ -112,7 +120,7 @@ FUNCTIONS: dict[str, Grants] = {
 }
 
 _BROKER_SECRETS = {
-    *map(secret, ("ingest", "command", "monitor")),
+    *map(secret, ("ingest", "command", "lorawan_command", "monitor")),
     "module.ecs.aws_secretsmanager_secret.tls",
 }
 
@@ -145,6 +153,7 @@ OTHERS: dict[str, tuple[str, Grants]] = {
             "s3:GetObject": {f"{_ARTIFACTS}/portal/BUNDLE.tar"},
             "s3:GetObjectVersion": {f"{_ARTIFACTS}/portal/BUNDLE.tar"},
             "sqs:SendMessage": {queue("mqtt-command"), queue("lorawan-command")},
+            "sqs:GetQueueAttributes": _ACCOUNTED,
             "rds-db:connect": {database_user("portal")},
             "elasticache:Connect": {_CACHE, cache_user("portal")},
             "logs:CreateLogStream": {"module.ec2.aws_cloudwatch_log_group.portal:*"},

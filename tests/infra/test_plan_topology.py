@@ -1,14 +1,45 @@
 """What is planned is what the one description says, and what AWS would refuse is not planned."""
 
+import base64
 import json
+from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 
 from infra.deployment_plan import Plan
-from plumbline.settings import DEFAULT_TOPICS
+from plumbline.adapters.mqtt.configuration import COMMAND_USER, INGEST_USER, LORAWAN_COMMAND_USER
+from plumbline.adapters.postgres.privileges import PRIVILEGES
+from plumbline.settings import (
+    DEFAULT_TOPICS,
+    BrokerTaskSettings,
+    Db1Settings,
+    DistributingSettings,
+    LorawanCommandSettings,
+    MaintenanceSettings,
+    MigrateSettings,
+    MqttCommandSettings,
+    OperateSettings,
+    ParsingSettings,
+    PortalSettings,
+    SyncSettings,
+    load,
+)
 from plumbline.topology import TOPOLOGY, EventSource, Function, QueueSpec, Schedule
 
 pytestmark = pytest.mark.terraform
+
+MODELS: dict[str, type[msgspec.Struct]] = {
+    "parsing": ParsingSettings,
+    "distributing": DistributingSettings,
+    "db1": Db1Settings,
+    "sync": SyncSettings,
+    "maintenance": MaintenanceSettings,
+    "mqtt_command": MqttCommandSettings,
+    "lorawan_command": LorawanCommandSettings,
+    "migrate": MigrateSettings,
+    "operate": OperateSettings,
+}
 
 _UNITS = {"minute": 60, "hour": 3600, "day": 86_400}
 
@@ -126,16 +157,49 @@ def test_a_broker_task_that_stops_starts_parsing(resolved: Plan) -> None:
     assert resolved.origin(permission["source_arn"]) == rule.address
 
 
-def test_the_functions_get_the_settings_that_they_read(resolved: Plan) -> None:
-    """By name; each function's own reading of them is tested with the functions."""
+def variables(plan: Plan, function: str) -> dict[str, str]:
+    """Return a function's environment, with what Lambda adds to it."""
+    planned = plan.by_key("aws_lambda_function")[function]
+    given: dict[str, str] = planned["environment"][0]["variables"]
+    return given | {"AWS_REGION": "us-east-1"}
+
+
+@pytest.mark.parametrize("function", MODELS)
+def test_a_function_starts_with_the_settings_that_it_gets(resolved: Plan, function: str) -> None:
+    load(MODELS[function], variables(resolved, function))
+
+
+def test_the_portal_starts_with_the_settings_that_it_gets(resolved: Plan) -> None:
+    [template] = resolved.of("aws_launch_template")
+    script = base64.b64decode(template["user_data"]).decode()
+    text = script.partition("<<'ENVIRONMENT'\n")[2].partition("ENVIRONMENT\n")[0]
+    given = dict(line.split("=", 1) for line in text.splitlines())
+    settings = load(PortalSettings, given)
+    # The document's chain of proxies: CloudFront and the load balancer; the web ACL counts.
+    assert settings.portal_trusted_proxies == 2
+    assert settings.portal_rate_limit == 0
+    assert given["MQTT_COMMAND_QUEUE_URL"] != given["LORAWAN_COMMAND_QUEUE_URL"]
+
+
+def test_a_broker_task_starts_with_the_settings_that_it_gets(resolved: Plan) -> None:
+    [task] = resolved.of("aws_ecs_task_definition")
+    [container] = json.loads(task["container_definitions"])
+    given = {one["name"]: one["value"] for one in container["environment"]}
+    secrets = {one["name"]: one["valueFrom"] for one in container["secrets"]}
+    assert not given.keys() & secrets.keys()
+    assert load(BrokerTaskSettings, given | secrets).mqtt_topic == DEFAULT_TOPICS
+
+
+def test_the_functions_get_no_other_settings(resolved: Plan) -> None:
     settings = {
-        function.key: set(function["environment"][0]["variables"])
+        str(function.key): set(function["environment"][0]["variables"])
         for function in resolved.of("aws_lambda_function")
     }
     database = {"DATABASE_HOST", "DATABASE_NAME", "DATABASE_USER", "DATABASE_CA_FILE"}
     cache = {"REDIS_HOST", "REDIS_NAME", "REDIS_USER"}
     broker = {"BROKER_ENDPOINT", "BROKER_PASSWORD_SECRET"}
-    expected = {
+    accounted = {"DISTRIBUTING_QUEUE_URL", "DB1_QUEUE_URL"}
+    assert settings == {
         "parsing": {*broker, "MQTT_TOPIC", "DISTRIBUTING_QUEUE_URL", *database},
         "distributing": {"DB1_QUEUE_URL"},
         "db1": database,
@@ -144,15 +208,39 @@ def test_the_functions_get_the_settings_that_they_read(resolved: Plan) -> None:
         "mqtt_command": {*broker, "DISTRIBUTING_QUEUE_URL"},
         "lorawan_command": {*broker, "DISTRIBUTING_QUEUE_URL"},
         "migrate": {"DATABASE_HOST", "DATABASE_NAME", "DATABASE_CA_FILE", "DATABASE_SECRET"},
-        "operate": {*database, *cache, "BROKER_PASSWORDS", "DISTRIBUTING_QUEUE_URL"},
+        "operate": {*database, *cache, "BROKER_PASSWORDS", *accounted},
     }
-    assert settings == {name: expected[name] for name in settings}
+
+
+def test_each_function_signs_in_at_the_broker_as_its_own_user(resolved: Plan) -> None:
+    """A second connection of a user ends the first."""
+    users = {}
+    for function in ("parsing", "mqtt_command", "lorawan_command"):
+        given = variables(resolved, function)
+        secret = resolved[resolved.origin(given["BROKER_PASSWORD_SECRET"])]
+        users[function] = urlsplit(given["BROKER_ENDPOINT"]).username
+        assert secret["description"] == f"Password of {users[function]} at the broker"
+    assert users == {
+        "parsing": INGEST_USER,
+        "mqtt_command": COMMAND_USER,
+        "lorawan_command": LORAWAN_COMMAND_USER,
+    }
+
+
+def test_each_function_signs_in_at_the_database_with_its_own_rights(resolved: Plan) -> None:
+    users = {
+        function.key: function["environment"][0]["variables"].get("DATABASE_USER")
+        for function in resolved.of("aws_lambda_function")
+    }
+    for function, user in users.items():
+        assert user in {None, f"plumbline_{function}"}
+    # The portal is no function.
+    assert {*filter(None, users.values()), "plumbline_portal"} == PRIVILEGES.keys()
+
+
+def test_parsing_drains_what_plumbline_reads(resolved: Plan) -> None:
     parsing = resolved.by_key("aws_lambda_function")["parsing"]["environment"][0]["variables"]
     assert parsing["MQTT_TOPIC"] == DEFAULT_TOPICS
-    assert parsing["BROKER_ENDPOINT"].startswith("mqtts://plumbline-ingest@")
-    assert resolved.origin(parsing["BROKER_PASSWORD_SECRET"]) == (
-        'module.ecs.aws_secretsmanager_secret.service_user["ingest"]'
-    )
     assert resolved.origin(parsing["DISTRIBUTING_QUEUE_URL"]) == (
         'module.sqs.aws_sqs_queue.main["distributing"]'
     )

@@ -8,6 +8,13 @@ from infra.terraform_command import Terraform
 pytestmark = pytest.mark.terraform
 
 
+def test_everything_is_formatted_and_valid(terraform: Terraform) -> None:
+    for command in (["fmt", "-check", "-recursive", "-diff"], ["validate", "-no-color"]):
+        done = terraform.run(*command)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "Warning" not in done.stdout
+
+
 def test_the_lab_is_planned_at_once_from_empty_without_a_word(lab: Plan) -> None:
     assert lab.messages == []
     assert len(lab.resources) > 200

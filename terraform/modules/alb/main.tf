@@ -7,6 +7,8 @@ resource "aws_security_group" "alb" {
 }
 
 resource "aws_lb" "portal_alb" {
+  # checkov:skip=CKV2_AWS_28: the web ACL is at CloudFront, and nothing else gets in here
+
   name               = "alb-${var.name_prefix}-portal"
   load_balancer_type = "application"
   internal           = false

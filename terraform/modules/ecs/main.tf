@@ -7,9 +7,10 @@ resource "aws_security_group" "ecs_broker" {
 }
 
 resource "aws_ecs_cluster" "main" {
+  # checkov:skip=CKV_AWS_65: CPU, memory and the number of tasks come without it, and its metrics cost
+
   name = "ecs-${var.name_prefix}"
 
-  # CPU, memory and the number of tasks come without Container Insights, whose metrics cost.
   setting {
     name  = "containerInsights"
     value = "disabled"
@@ -145,6 +146,8 @@ locals {
 }
 
 resource "aws_ecs_service" "message_broker" {
+  # checkov:skip=CKV_AWS_332: 1.4.0 is the latest; a new one is tried first
+
   name             = "ecs-service-${var.name_prefix}-broker"
   cluster          = aws_ecs_cluster.main.id
   task_definition  = aws_ecs_task_definition.message_broker.arn

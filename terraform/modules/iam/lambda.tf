@@ -48,6 +48,12 @@ locals {
       Action   = ["sqs:SendMessage"]
       Resource = queues
     } if length(queues) > 0],
+    [for queues in [uses.counts] : {
+      Sid      = "CountMessages"
+      Effect   = "Allow"
+      Action   = ["sqs:GetQueueAttributes"]
+      Resource = queues
+    } if length(queues) > 0],
     [for users in [uses.database_users] : {
       Sid      = "SignInToTheDatabase"
       Effect   = "Allow"

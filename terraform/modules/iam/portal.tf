@@ -32,6 +32,12 @@ resource "aws_iam_role_policy" "portal" {
         Resource = var.portal.command_queue_arns
       },
       {
+        Sid      = "CountMessages"
+        Effect   = "Allow"
+        Action   = ["sqs:GetQueueAttributes"]
+        Resource = var.portal.counted_queue_arns
+      },
+      {
         Sid      = "SignInToTheDatabase"
         Effect   = "Allow"
         Action   = ["rds-db:connect"]

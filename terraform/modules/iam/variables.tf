@@ -17,7 +17,7 @@ variable "functions" {
     log_group_arn    = string
     consumes         = list(string) # ARNs of queues
     sends_to         = list(string) # ARNs of queues
-    redrives         = list(string) # ARNs of queues whose letters it reads, moves and purges
+    counts           = list(string) # ARNs of queues
     database_users   = list(string) # ARNs dbuser:cluster/user
     cache_users      = list(string) # ARNs of Redis users
     secrets          = list(string) # ARNs of secrets with our own key
@@ -52,6 +52,7 @@ variable "portal" {
     log_group_arn      = string
     bundle_arn         = string
     command_queue_arns = list(string)
+    counted_queue_arns = list(string)
     database_user_arn  = string
     cache_user_arn     = string
   })

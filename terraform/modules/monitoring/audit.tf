@@ -1,6 +1,10 @@
 # Once an account: where it has these already, they are switched off here.
 
 resource "aws_cloudtrail" "main" {
+  # checkov:skip=CKV_AWS_35: lies with the other logs, in a bucket with keys of S3 itself
+  # checkov:skip=CKV_AWS_252: nobody waits for a file of the trail
+  # checkov:skip=CKV2_AWS_10: is for looking back; what must be known at once are alarms
+
   count = var.audit.cloudtrail ? 1 : 0
 
   name                          = "cloudtrail-${var.name_prefix}"
@@ -99,6 +103,8 @@ resource "aws_config_configuration_recorder_status" "main" {
 }
 
 resource "aws_guardduty_detector" "main" {
+  # checkov:skip=CKV2_AWS_3: for this account alone; an organisation has its own
+
   count = var.audit.guardduty ? 1 : 0
 
   enable = true

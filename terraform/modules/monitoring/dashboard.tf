@@ -15,14 +15,26 @@ locals {
     ["AWS/SQS", "ApproximateAgeOfOldestMessage", "QueueName", queue.name, { label = "oldest, s", yAxis = "right" }],
   ] }
 
+  command_outcomes = ["CommandsSent", "CommandsUndelivered", "CommandsExpired", "CommandsFailed", "MessagesFailed"]
+
   # What the functions and the broker count themselves, in CloudWatch's embedded metric format.
   own_metrics = { for service, metrics in {
     broker       = ["BrokerClientsConnected", "BrokerMessagesReceived", "BrokerMessagesDropped", "BrokerMessagesQueued", "IngestSessionsLost", "SlotsOrphaned"]
-    parsing      = ["MessagesReceived", "ReadingsParsed", "MessagesRefused", "MessagesHeld", "SessionsCreated"]
+    parsing      = ["MessagesReceived", "ReadingsParsed", "EventsParsed", "CommandAnswers", "MessagesRefused", "MessagesHeld", "UplinksWaiting", "SessionsCreated"]
     distributing = ["MessagesRouted", "MessagesFailed"]
-    db1          = ["ReadingsStored", "ReadingsDuplicate", "ReadingsConflicting", "MessagesQuarantined", "MessagesFailed"]
+    db1          = ["ReadingsStored", "ReadingsDuplicate", "ReadingsConflicting", "MessagesQuarantined", "CommandEvents", "MessagesFailed"]
     sync         = ["StatusesSynced"]
-  } : service => [for metric in metrics : ["Plumbline", metric, "service", service, { stat = "Sum" }]] }
+
+    mqtt_command    = local.command_outcomes
+    lorawan_command = local.command_outcomes
+  } : service => [for metric in metrics : ["Plumbline", metric, "service", service, lookup(local.levels, metric, { stat = "Sum" })]] }
+  # Not counts: each broker task tells once a minute how much there is.
+  levels = {
+    BrokerClientsConnected = { stat = "Sum", period = 60 }
+    BrokerMessagesQueued   = { stat = "Sum", period = 60 }
+    SlotsOrphaned          = { stat = "Maximum" }
+    UplinksWaiting         = { stat = "Maximum" }
+  }
 
   # Each row has three graphs.
   rows = [
@@ -120,11 +132,9 @@ locals {
     {
       heading = "Commands"
       graphs = [
-        { title = "Queue mqtt-command", metrics = local.queue_metrics.mqtt-command },
-        { title = "Queue lorawan-command", metrics = local.queue_metrics.lorawan-command },
-        { title = "Runs of their handlers", metrics = concat([], [
-          for name, metrics in local.function_metrics : metrics if endswith(name, "_command")
-        ]...) },
+        { title = "Queues", metrics = concat(local.queue_metrics.mqtt-command, local.queue_metrics.lorawan-command) },
+        { title = "Runs", metrics = concat(local.function_metrics.mqtt_command, local.function_metrics.lorawan_command) },
+        { title = "Commands", metrics = concat(local.own_metrics.mqtt_command, local.own_metrics.lorawan_command) },
       ]
     },
     {
@@ -179,8 +189,7 @@ locals {
           period  = 300
           metrics = graph.metrics
         }
-        # Until there are command handlers, their graph would be empty, which CloudWatch refuses.
-      } if length(graph.metrics) > 0],
+      }],
     )]...),
   )
 }

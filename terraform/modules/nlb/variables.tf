@@ -5,7 +5,7 @@ variable "name_prefix" {
 
   validation {
     condition     = length("tg-${var.name_prefix}-ecs-broker") <= 32
-    error_message = "Names of load balancers and target groups have at most 32 characters: project, app and env together at most 16."
+    error_message = "Names of load balancers and target groups have at most 32 characters: project, app and env together at most 18."
   }
 }
 
