@@ -142,9 +142,13 @@ def work_of_maintenance(url: str, owner: World) -> None:
         " WHERE command_id = %s",
         ended.command_id,
     )
+    last_week = datetime.now(UTC) - timedelta(days=7)
+    owner.query("SELECT ensure_sensor_data_partition(%s)", last_week.date())
+    owner.query("DELETE FROM summarised_day")
     with open_world(url) as world:
         report = Retention(world.retention, SystemClock()).run()
     assert report["partitions"] == 1
+    assert report["days_summarised"] >= 1
     assert report["batches_folded"] >= 1
     assert report["quarantined"] >= 1
     assert report["commands"] == 1

@@ -59,7 +59,7 @@ class Deployment:
     portal_instances: int = 2
     portal_type: str = "t3.medium"
     portal_disk_gb: int = 8
-    secrets: int = 5
+    secrets: int = 6
     keys: int = 1
     custom_metrics: int = 33
     alarm_metrics: int = 43

@@ -11,6 +11,7 @@ from plumbline.errors import ConfigurationError, StoreUnavailable
 
 _ENSURE = "ensure_sensor_data_partition(date)"
 _DROP = "drop_sensor_data_partition(date)"
+_SUMMARISE = "summarise_sensor_data_day(date,integer)"
 
 _DEVICE_SENDER = "device_id, dev_eui, application, tenant, network_device_id"
 _DEVICE_ROUTE = (
@@ -51,6 +52,9 @@ PRIVILEGES: Mapping[str, Mapping[str, str]] = {
     "plumbline_maintenance": {
         _ENSURE: "EXECUTE",
         _DROP: "EXECUTE",
+        _SUMMARISE: "EXECUTE",
+        "reading_summary": "SELECT",
+        "summarised_day": "SELECT",
         "device_event": "SELECT, DELETE",
         "reading_duplicate": "SELECT, DELETE",
         "reading_conflict": "SELECT, DELETE",
@@ -89,6 +93,7 @@ PRIVILEGES: Mapping[str, Mapping[str, str]] = {
         "devices": f"SELECT ({_DEVICE_WITHOUT_PASSWORD})",
         "device_status": "SELECT",
         "sensor_data": "SELECT",
+        "reading_summary": "SELECT",
         "users": "SELECT",
         "sessions": "SELECT, INSERT, UPDATE, DELETE",
         "known_browsers": "SELECT, INSERT, UPDATE, DELETE",
