@@ -21,7 +21,7 @@ from mqtt_device import MqttDevice
 from packaged_functions import EventSourceMapping, FunctionFailed, PackagedFunction
 from plumbline.adapters.mqtt.configuration import COMMAND_USER, INGEST_USER
 from plumbline.domain.account import Role
-from portal_process import PortalProcess
+from portal_process import PortalProcess, get_json
 from portal_world import add_device, add_readings
 from unpacked_archive import ROOT, Unpacked, unpack_archive
 
@@ -160,6 +160,8 @@ def test_section_10_2_a_command_passes_from_the_portal_to_the_device_and_back(
     settings = {
         "MQTT_COMMAND_QUEUE_URL": queues["mqtt-command"],
         "LORAWAN_COMMAND_QUEUE_URL": queues["lorawan-command"],
+        "DISTRIBUTING_QUEUE_URL": queues["distributing"],
+        "DB1_QUEUE_URL": queues["db1"],
         "AWS_ENDPOINT_URL": str(queues.client.meta.endpoint_url),
         "AWS_DEFAULT_REGION": "eu-central-1",
         "AWS_ACCESS_KEY_ID": "test",
@@ -196,6 +198,10 @@ def test_section_10_2_a_command_passes_from_the_portal_to_the_device_and_back(
         assert parsing.invoke({})["answers"] == 1
         work_off(to_db1, to_database)
         assert client.get(path).json()["state"] == "acknowledged"
+        token = portal.api_token(Role.ADMIN, "read")
+        bearer = portal.client(headers={"Authorization": f"Bearer {token}"})
+        found = get_json(bearer, "/api/v1/ledger")
+        assert (found["balanced"], found["approximate"], found["stored"]) == (True, True, 1)
 
 
 def test_section_10_2_what_is_stored_is_in_the_cache_with_its_life(deployment: Deployment) -> None:
