@@ -3,7 +3,6 @@
 import secrets
 
 import pytest
-
 from proofs.chaos.run import Scale, run_chaos
 
 
