@@ -1,5 +1,7 @@
 """One plan from empty holds everything, and says nothing."""
 
+from pathlib import Path
+
 import pytest
 
 from infra.deployment_plan import Plan, plan
@@ -8,11 +10,15 @@ from infra.terraform_command import Terraform
 pytestmark = pytest.mark.terraform
 
 
-def test_everything_is_formatted_and_valid(terraform: Terraform) -> None:
-    for command in (["fmt", "-check", "-recursive", "-diff"], ["validate", "-no-color"]):
-        done = terraform.run(*command)
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert "Warning" not in done.stdout
+def test_everything_is_formatted(terraform: Terraform, configuration: Path) -> None:
+    done = Terraform(terraform.program, configuration).run("fmt", "-check", "-recursive", "-diff")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_everything_is_valid_without_a_warning(terraform: Terraform) -> None:
+    done = terraform.run("validate", "-no-color")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Warning" not in done.stdout
 
 
 def test_the_lab_is_planned_at_once_from_empty_without_a_word(lab: Plan) -> None:
