@@ -25,6 +25,7 @@ _COMMAND_LINES = {
     "mosquitto": "mosquitto -c",
 }
 _FOUND_WITHIN_S = 5.0
+_ROOT = Path(__file__).parents[2]
 _SERVER_OPTIONS = {
     "--mqtt-port": "mosquitto",
     "--postgres-port": "postgres",
@@ -58,8 +59,9 @@ class SystemUnderFire(System):
         """Start it and wait until it is ready."""
         argv = [*self._program, "--data-dir", str(self.data_dir), "up", *self.ports, *self.options]
         with (self.data_dir.parent / "up.log").open("ab") as log:
+            environment = {"PYTHONPATH": f"{_ROOT}:{_ROOT / 'tests'}", "PORTAL_RATE_LIMIT": "0"}
             self._process = subprocess.Popen(
-                argv, stdout=log, stderr=log, env=os.environ | {"PORTAL_RATE_LIMIT": "0"}
+                argv, stdout=log, stderr=log, env=os.environ | environment
             )
         self.wait_ready()
 
