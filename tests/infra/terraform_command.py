@@ -11,7 +11,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[2] / "terraform"
 
-_PROVIDER = "registry.terraform.io/hashicorp/aws"
+_PROVIDER = "hashicorp/aws"
 _NO_PROVIDER = ("Failed to query available provider packages", "Failed to install provider")
 # Where people and packagers put provider plugins, beside the places that Terraform looks at itself.
 _SHARED_DIRECTORIES = ("/opt", "/usr/local/share", "/usr/local/lib", "/usr/share", "/usr/lib", "~")
@@ -51,7 +51,7 @@ def initialised_copy(directory: Path, source: Path = SOURCE) -> Terraform:
     ignored = shutil.ignore_patterns(".terraform", "*.tfstate*", "backend.tf", "*.auto.tfvars")
     shutil.copytree(source, directory, ignore=ignored)
     terraform = Terraform(program, directory)
-    command = ["init", "-backend=false", "-lockfile=readonly", "-input=false", "-no-color"]
+    command = ["init", "-backend=false", "-input=false", "-no-color"]
     for options in _provider_options():
         done = terraform.run(*command, *options)
         if done.returncode == 0:
@@ -68,7 +68,7 @@ def _provider_options() -> Iterator[list[str]]:
         yield []
     for name in _SHARED_DIRECTORIES:
         for depth in ("*", "*/*"):
-            for found in sorted(Path(name).expanduser().glob(f"{depth}/{_PROVIDER}")):
+            for found in sorted(Path(name).expanduser().glob(f"{depth}/*/{_PROVIDER}")):
                 yield [f"-plugin-dir={found.parents[2]}"]
     yield []
 
