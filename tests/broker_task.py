@@ -6,8 +6,7 @@ import ssl
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final, Self
@@ -17,6 +16,7 @@ import psutil
 from botocore.config import Config
 from mypy_boto3_s3 import S3Client
 
+from e2e.conftest import wait_until
 from mqtt_device import MqttDevice
 from plumbline.adapters.mqtt.configuration import INGEST_USER
 from plumbline.adapters.mqtt.drain import MqttBroker
@@ -65,14 +65,6 @@ def empty_bucket(endpoint_url: str) -> Iterator[S3Client]:
 def create_bucket(client: S3Client) -> None:
     """Create the bucket."""
     client.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": _REGION})
-
-
-def wait_until(condition: Callable[[], bool], timeout_s: float, what: str) -> None:
-    """Wait until it holds, with a deadline."""
-    deadline_s = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline_s, what
-        time.sleep(0.05)
 
 
 class BrokerTaskProcess:

@@ -224,7 +224,7 @@ def _do(system: SystemUnderFire, fault: Fault, lasting: list[threading.Timer]) -
             return True
         return system.kill(fault.part)
     if fault.kind is Kind.STALL:
-        stalled = system.stall(fault.part, signal.SIGSTOP)
+        stalled = system.stall(fault.part)
         _later(lasting, fault.for_s, lambda: resume(stalled))
         return bool(stalled)
     system.proxies.do(fault.part, _CUTS[fault.kind])

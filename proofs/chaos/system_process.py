@@ -1,8 +1,6 @@
 """The system under fire, as processes, and what the harness does to them."""
 
-import os
-import signal
-import subprocess
+import json
 import sys
 import time
 from contextlib import suppress
@@ -47,23 +45,17 @@ class SystemUnderFire(System):
     def __post_init__(self) -> None:
         ports = {server: free_port() for server in _SERVER_OPTIONS.values()}
         links = {server: Link(server, free_port(), port) for server, port in ports.items()}
-        self._program = [sys.executable, "-P", "-m", "proofs.chaos.system"]
-        self._program.append(_as_json({server: link.port for server, link in links.items()}))
+        proxied = json.dumps({server: link.port for server, link in links.items()})
+        self.program = [sys.executable, "-P", "-m", "proofs.chaos.system", proxied]
+        self.environment = {
+            "PYTHONPATH": f"{_ROOT}:{_ROOT / 'tests'}",
+            "PORTAL_RATE_LIMIT": "0",
+        }
         self.proxies = Proxies([*links.values(), Link("devices", free_port(), ports["mosquitto"])])
         others = ("--mqtts-port", "--portal-port")
         self.ports = [text for option in others for text in (option, str(free_port()))]
         for option, server in _SERVER_OPTIONS.items():
             self.ports += [option, str(ports[server])]
-
-    def start(self) -> None:
-        """Start it and wait until it is ready."""
-        argv = [*self._program, "--data-dir", str(self.data_dir), "up", *self.ports, *self.options]
-        with (self.data_dir.parent / "up.log").open("ab") as log:
-            environment = {"PYTHONPATH": f"{_ROOT}:{_ROOT / 'tests'}", "PORTAL_RATE_LIMIT": "0"}
-            self._process = subprocess.Popen(
-                argv, stdout=log, stderr=log, env=os.environ | environment
-            )
-        self.wait_ready()
 
     @property
     def device_url(self) -> str:
@@ -91,7 +83,7 @@ class SystemUnderFire(System):
             process.kill()
         return True
 
-    def stall(self, part: str, number: signal.Signals) -> list[psutil.Process]:
+    def stall(self, part: str) -> list[psutil.Process]:
         """Send a part's processes SIGSTOP; return them for SIGCONT."""
         process = self.find(part)
         if process is None:
@@ -101,7 +93,7 @@ class SystemUnderFire(System):
             stalled += process.children(recursive=True)
         for one in stalled:
             with suppress(psutil.NoSuchProcess):
-                one.send_signal(number)
+                one.suspend()
         return stalled
 
     def pull_the_plug(self) -> None:
@@ -122,7 +114,7 @@ def resume(processes: list[psutil.Process]) -> None:
     """Let stalled processes go on."""
     for process in processes:
         with suppress(psutil.NoSuchProcess):
-            process.send_signal(signal.SIGCONT)
+            process.resume()
 
 
 def logs_of(data_dir: Path, text: str) -> int:
@@ -131,7 +123,3 @@ def logs_of(data_dir: Path, text: str) -> int:
         path.read_text("utf-8", errors="replace").count(text)
         for path in (data_dir / "logs").glob("*.log*")
     )
-
-
-def _as_json(ports: dict[str, int]) -> str:
-    return "{" + ", ".join(f'"{name}": {port}' for name, port in ports.items()) + "}"

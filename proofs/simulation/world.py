@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TextIO
 
 from fakes import MemoryQueue, MemoryQueueAdmin
+from plumbline.adapters.run_lock import ReservedConcurrencyLock
 from plumbline.application.distribute import Distribute
 from plumbline.application.intake import Intake
 from plumbline.application.parse import Parse
@@ -203,7 +204,7 @@ class World:
             yield 60.0
             with self._process("parsing"):
                 intake = Intake(queue, self.clock, batch_ids=batch_id)
-                parse = Parse(self.broker, intake, _NoLock(), TOPOLOGY.drain)
+                parse = Parse(self.broker, intake, ReservedConcurrencyLock(), TOPOLOGY.drain)
                 report = parse.run(lambda: 60.0)
                 if report.messages:
                     self.record(f"parsed {report}")
@@ -292,15 +293,6 @@ class World:
             self.record(f"account {account.total}")
             if not account.balanced:
                 self.wrong.append(f"the account does not balance: {account.mismatches[:3]}")
-
-
-class _NoLock:
-    """There is one parsing process here."""
-
-    @contextmanager
-    def hold(self, function: str) -> Iterator[None]:
-        del function
-        yield
 
 
 class _WatchedQueue(FaultyQueue):

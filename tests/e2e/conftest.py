@@ -40,6 +40,8 @@ class System:
     Attributes:
         data_dir: Its data directory.
         options: With which it was started.
+        program: What is started: the command line.
+        environment: Over ours.
         ports: Free ones.
     """
 
@@ -53,17 +55,16 @@ class System:
             for argument in (option, str(free_port()))
         ]
     )
+    program: list[str] = field(default_factory=lambda: PLUMBLINE)
+    environment: dict[str, str] = field(default_factory=dict)
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def start(self) -> None:
         """Start it and wait until it is ready."""
-        argv = [*PLUMBLINE, "--data-dir", str(self.data_dir), "up", *self.ports, *self.options]
+        argv = [*self.program, "--data-dir", str(self.data_dir), "up", *self.ports, *self.options]
         with (self.data_dir.parent / "up.log").open("ab") as log:
-            self._process = subprocess.Popen(argv, stdout=log, stderr=log)
-        self.wait_ready()
-
-    def wait_ready(self) -> None:
-        """Wait until it is ready after its start."""
+            environment = os.environ | self.environment
+            self._process = subprocess.Popen(argv, stdout=log, stderr=log, env=environment)
         wait_until(self._is_ready, _READY_S, "the system to be ready")
 
     def _is_ready(self) -> bool:

@@ -14,9 +14,9 @@ import pytest
 import redis
 
 from applied_queues import AppliedQueues, apply_queues
-from broker_task import wait_until
 from conftest import Broker
 from contract.sqs_emulator import running_sqs_emulator, sqs_client
+from e2e.conftest import wait_until
 from mqtt_device import MqttDevice
 from packaged_functions import EventSourceMapping, FunctionFailed, PackagedFunction
 from plumbline.adapters.mqtt.configuration import COMMAND_USER, INGEST_USER

@@ -17,10 +17,10 @@ from broker_task import (
     BrokerTaskProcess,
     create_bucket,
     empty_bucket,
-    wait_until,
 )
 from contract.sqs_emulator import running_sqs_emulator
 from draining import numbered, payloads, take
+from e2e.conftest import wait_until
 from mqtt_device import Refused
 from plumbline.adapters.mqtt.configuration import (
     INGEST_USER,
