@@ -54,6 +54,9 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
+# Where the fixed cost of a block is less than that of so many rows.
+_BLOCK_FROM = 50
+
 _REGISTRY_SILENCE_S = 5.0
 _SQS_SCHEMES = ("https://", "http://")
 _NONE: Mapping[str, None] = MappingProxyType({})
@@ -354,7 +357,9 @@ def local_queue(database_url: str, name: str, *, holder: str = "") -> "PostgresQ
 
     spec = next(q for q in TOPOLOGY.queues if name in (q.name, q.dead_letter_queue))
     database = Database(database_url, QueueUnavailable)
-    return PostgresQueue(database, name, fifo=spec.fifo, holder=holder)
+    # A queued command may be taken back, alone; readings pass in hundreds.
+    block_from = _BLOCK_FROM if spec.accounted else None
+    return PostgresQueue(database, name, fifo=spec.fifo, holder=holder, block_from=block_from)
 
 
 def queue(url: Secret, name: str) -> Queue:

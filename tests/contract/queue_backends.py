@@ -102,8 +102,9 @@ class PostgresBackend(Backend):
 
     large_batch = 10_000
 
-    def __init__(self, database_url: str) -> None:
+    def __init__(self, database_url: str, *, block_from: int | None = None) -> None:
         self._url = database_url
+        self._block_from = block_from
         self._databases = ExitStack()
         self._database = self._connect()
 
@@ -122,12 +123,14 @@ class PostgresBackend(Backend):
         )
         declare_queues(self._database, [spec])
         return Pair(
-            PostgresQueue(self._database, spec.name, fifo=fifo),
+            PostgresQueue(self._database, spec.name, fifo=fifo, block_from=self._block_from),
             PostgresQueue(self._database, spec.dead_letter_queue, fifo=fifo),
         )
 
     def consumer(self, queue: Queue) -> Queue:
-        return PostgresQueue(self._connect(), queue.name, fifo=queue.fifo)
+        return PostgresQueue(
+            self._connect(), queue.name, fifo=queue.fifo, block_from=self._block_from
+        )
 
     def pass_time(self, seconds: int) -> None:
         with self._database.connection() as connection:
@@ -138,6 +141,11 @@ class PostgresBackend(Backend):
             )
             connection.execute(
                 "UPDATE queue_deduplication SET sent_at = sent_at - make_interval(secs => %(s)s)",
+                {"s": seconds},
+            )
+            connection.execute(
+                "UPDATE queue_deduplication_block"
+                " SET sent_at = sent_at - make_interval(secs => %(s)s)",
                 {"s": seconds},
             )
 

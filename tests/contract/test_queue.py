@@ -34,8 +34,8 @@ from contract.queue_backends import (
 )
 from plumbline.ports import OutgoingMessage, Queue, QueueMessage
 
-ALL = ("memory", "postgres", "sqs")
-MOVABLE_TIME = ("memory", "postgres")
+ALL = ("memory", "postgres", "postgres in blocks", "sqs")
+MOVABLE_TIME = ("memory", "postgres", "postgres in blocks")
 
 
 @pytest.fixture(params=ALL)
@@ -47,6 +47,8 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
             made = MemoryBackend()
         case "postgres":
             made = PostgresBackend(request.getfixturevalue("database_url"))
+        case "postgres in blocks":
+            made = PostgresBackend(request.getfixturevalue("database_url"), block_from=1)
         case _:
             made = SqsBackend(request.getfixturevalue("sqs_endpoint_url"))
     with closing(made):
@@ -358,7 +360,7 @@ def test_a_waiting_consumer_wakes_when_its_group_is_free(backend: Backend) -> No
     assert delay_s < 1.5  # the emulator looks once a second
 
 
-@pytest.mark.parametrize("backend", ["postgres", "sqs"], indirect=True)
+@pytest.mark.parametrize("backend", ["postgres", "postgres in blocks", "sqs"], indirect=True)
 def test_a_waiting_consumer_wakes_when_a_timeout_ends(backend: Backend) -> None:
     queue = backend.pair(fifo=True).queue
     queue.send([message("A", "one")])

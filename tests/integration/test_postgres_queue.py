@@ -3,16 +3,18 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import LiteralString
 
 import psutil
 import psycopg
 import pytest
+from psycopg import sql
 
 from plumbline.adapters.postgres.database import Database
 from plumbline.adapters.postgres.queue import PostgresQueue, declare_queues
+from plumbline.adapters.postgres.queue_admin import PostgresQueueAdmin
 from plumbline.errors import ConfigurationError, NotFound, QueueUnavailable
 from plumbline.local.servers.postgres import PostgresServer
 from plumbline.ports import OutgoingMessage, QueueMessage
@@ -32,9 +34,13 @@ def make_queue(database_url: str) -> Iterator[MakeQueue]:
             return made
 
         def queue(
-            name: str = "distributing", *, fifo: bool = True, holder: str = ""
+            name: str = "distributing",
+            *,
+            fifo: bool = True,
+            holder: str = "",
+            block_from: int | None = None,
         ) -> PostgresQueue:
-            return PostgresQueue(database(), name, fifo=fifo, holder=holder)
+            return PostgresQueue(database(), name, fifo=fifo, holder=holder, block_from=block_from)
 
         declare_queues(database(), TOPOLOGY.queues)
         yield queue
@@ -117,6 +123,9 @@ ROWS_READ: LiteralString = """
     SELECT seq_tup_read + coalesce(idx_tup_fetch, 0)
         + (SELECT sum(idx_tup_read) FROM pg_stat_user_indexes i WHERE i.relid = t.relid)
     FROM pg_stat_user_tables t WHERE relname = 'queue_message'"""
+TOAST_PAGES_READ: LiteralString = """
+    SELECT sum(toast_blks_hit + toast_blks_read) FROM pg_statio_user_tables
+    WHERE relname IN ('queue_block', 'queue_deduplication_block')"""
 INDEX_PAGES_READ: LiteralString = """
     SELECT idx_blks_hit + idx_blks_read FROM pg_statio_user_indexes
     WHERE indexrelname = 'queue_message_pkey'"""
@@ -174,6 +183,101 @@ def test_a_receive_does_not_pass_what_was_deleted(make_queue: MakeQueue, databas
     assert cost(database_url, INDEX_PAGES_READ, queue, lambda: queue.receive(10)) < 30
 
 
+@pytest.mark.parametrize(("name", "fifo"), [("distributing", True), ("db1", False)])
+def test_what_is_sent_and_deleted_together_is_one_row(
+    make_queue: MakeQueue, database_url: str, name: str, *, fifo: bool
+) -> None:
+    queue = make_queue(name, fifo=fifo, block_from=50)
+    queue.send(messages(2049))
+
+    def kept() -> tuple[int, int]:
+        return count(database_url, "queue_block"), count(database_url, "queue_message")
+
+    assert kept() == (2, 49)
+    received = queue.receive(3000)
+    assert [message.body for message in received] == [str(n) for n in range(2049)]
+    assert len({message.message_id for message in received}) == 2049
+    assert kept() == (2, 49)
+    assert queue.delete(handles(received)) == []
+    assert kept() == (0, 0)
+    assert count(database_url, "queue_lease") == 0
+
+
+def test_a_message_keeps_its_ids_when_its_block_is_taken_apart(make_queue: MakeQueue) -> None:
+    queue = make_queue(block_from=1)
+    queue.send(messages(3))
+    first = queue.receive(3)
+    assert queue.delete([first[1].receipt_handle]) == []
+    queue.change_visibility(handles([first[0], first[2]]), 0)
+    again = queue.receive(3)
+    assert [(m.message_id, m.sequence_number, m.sent_at) for m in again] == [
+        (m.message_id, m.sequence_number, m.sent_at) for m in (first[0], first[2])
+    ]
+
+
+def test_a_message_of_a_block_is_not_sent_again_with_others(make_queue: MakeQueue) -> None:
+    """Whatever of the two came as a block; what is new of the second is sent."""
+    for block_first, block_second in ((1, None), (None, 1), (1, 1)):
+        first, second = make_queue(block_from=block_first), make_queue(block_from=block_second)
+        start = 10_000 * (1 + 2 * bool(block_first) + bool(block_second))
+        first.send(messages(3, start))
+        second.send(messages(3, start + 2))
+        received = first.receive(10)
+        received += first.receive(10)
+        assert [int(m.body) - start for m in received] == [0, 1, 2, 3, 4]
+        assert first.delete(handles(received)) == []
+
+
+def test_a_block_that_waits_costs_a_receive_nothing(
+    make_queue: MakeQueue, database_url: str
+) -> None:
+    """However long the queue, and whatever the planner knows of it."""
+    queue = make_queue(block_from=50)
+    for start in range(0, 20_000, 100):
+        queue.send(messages(100, start))
+    with psycopg.connect(database_url, autocommit=True) as connection:
+        connection.execute("ANALYZE queue_block, queue_deduplication_block")
+
+    def hop() -> None:
+        received = queue.receive(100)
+        assert len(received) == 100
+        assert queue.delete(handles(received)) == []
+        queue.send(messages(100, 50_000 + int(received[0].body)))
+
+    hop()
+    assert cost(database_url, TOAST_PAGES_READ, queue, hop) < 100
+
+
+def test_a_peek_looks_into_blocks(make_queue: MakeQueue, database_url: str) -> None:
+    make_queue(block_from=1).send(messages(3))
+    with closing(Database(database_url, QueueUnavailable)) as database:
+        seen = PostgresQueueAdmin(database).peek("distributing", 2)
+    assert [(m.body, m.group_id, m.receive_count) for m in seen] == [("0", "g0", 0), ("1", "g1", 0)]
+
+
+def test_old_blocks_of_deduplication_ids_are_removed_as_new_ones_come(
+    make_queue: MakeQueue, database_url: str
+) -> None:
+    queue = make_queue(block_from=1)
+    queue.send(messages(10))
+    with psycopg.connect(database_url) as connection:
+        connection.execute(
+            "UPDATE queue_deduplication_block SET sent_at = sent_at - interval '301 s'"
+        )
+    queue.send(messages(10, 10))
+    assert count(database_url, "queue_deduplication_block") == 1
+    queue.send(messages(10))
+    assert [m.body for m in queue.receive(100)] == [str(n) for n in [*range(20), *range(10)]]
+
+
+def count(database_url: str, table: str) -> int:
+    with psycopg.connect(database_url) as connection:
+        query = sql.SQL("SELECT count(*) FROM {}").format(sql.Identifier(table))
+        row = connection.execute(query).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def test_old_deduplication_ids_are_removed_as_new_ones_come(
     make_queue: MakeQueue, database_url: str
 ) -> None:
@@ -181,10 +285,7 @@ def test_old_deduplication_ids_are_removed_as_new_ones_come(
     queue.send(messages(1000))
 
     def remembered() -> int:
-        with psycopg.connect(database_url) as connection:
-            row = connection.execute("SELECT count(*) FROM queue_deduplication").fetchone()
-        assert row is not None
-        return int(row[0])
+        return count(database_url, "queue_deduplication")
 
     with psycopg.connect(database_url) as connection:
         connection.execute("UPDATE queue_deduplication SET sent_at = sent_at - interval '301 s'")

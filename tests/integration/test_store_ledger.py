@@ -88,8 +88,9 @@ def encoded(delivery: Delivery) -> list[OutgoingMessage]:
     return [encode_delivered(delivery)]
 
 
-@pytest.fixture
-def pipeline(database_url: str) -> Iterator[Pipeline]:
+@pytest.fixture(params=[None, 1], ids=["rows", "blocks"])
+def pipeline(database_url: str, request: pytest.FixtureRequest) -> Iterator[Pipeline]:
+    """Yield the pipeline with either way of keeping messages."""
     with ExitStack() as stack:
         world = stack.enter_context(open_world(database_url))
         database = Database(database_url, QueueUnavailable)
@@ -97,8 +98,8 @@ def pipeline(database_url: str) -> Iterator[Pipeline]:
         declare_queues(database, TOPOLOGY.queues)
         yield Pipeline(
             world,
-            PostgresQueue(database, "distributing", fifo=True),
-            PostgresQueue(database, "db1", fifo=False),
+            PostgresQueue(database, "distributing", fifo=True, block_from=request.param),
+            PostgresQueue(database, "db1", fifo=False, block_from=request.param),
             PostgresQueue(database, "db1-dlq", fifo=False),
         )
 
@@ -152,8 +153,12 @@ def test_a_batch_half_way_is_in_both_queues(pipeline: Pipeline) -> None:
 def test_a_lost_message_is_a_mismatch(pipeline: Pipeline) -> None:
     batch = Batch()
     pipeline.send(*batch.deliver(reading("a"), reading("b")), batch.receipt({"a": 1, "b": 1}))
-    pipeline.distribute()
+    pipeline.at_once = 1  # each message in a row or block of its own
+    for _ in range(3):
+        pipeline.distribute()
     pipeline.world.query("DELETE FROM queue_message WHERE body LIKE '%%\"a\"%%tilt_angle%%'")
+    pipeline.world.query("DELETE FROM queue_block WHERE content LIKE '%%\"a\\\\\"%%tilt_angle%%'")
+    pipeline.at_once = 1000
     pipeline.persist()
     account = pipeline.world.ledger.account()
     assert [(m.batch_id, m.device_id, m.received, m.accounted) for m in account.mismatches] == [
@@ -302,7 +307,7 @@ def test_the_account_is_of_one_moment(pipeline: Pipeline) -> None:
     pipeline.send(*batch.deliver(*rows), batch.receipt({f"dev-{n}": 40 for n in range(10)}))
 
     def work() -> None:
-        while pipeline.world.value("SELECT count(*) FROM queue_message"):
+        while pipeline.world.value("SELECT count(*) FROM queue_content"):
             pipeline.distribute()
             pipeline.persist()
 

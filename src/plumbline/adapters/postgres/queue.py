@@ -1,8 +1,8 @@
 """Queues with SQS semantics on PostgreSQL."""
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
 import msgspec
@@ -10,10 +10,17 @@ import psycopg
 from psycopg import sql
 
 from plumbline.adapters.postgres.database import Database
+from plumbline.adapters.postgres.queue_blocks import (
+    MAX_MESSAGES,
+    insert_block,
+    messages_of,
+    take_out_blocks,
+    unpack_blocks,
+)
 from plumbline.adapters.postgres.queue_leases import withdraw
 from plumbline.adapters.postgres.queue_statements import Row, channel, execute, message_of, span
 from plumbline.adapters.sending import screen
-from plumbline.errors import ConfigurationError, NotFound
+from plumbline.errors import ConfigurationError, NotFound, QueueUnavailable
 from plumbline.ports import OutgoingMessage, QueueDepth, QueueMessage, SendFailure
 from plumbline.topology import QueueSpec
 
@@ -76,13 +83,23 @@ class PostgresQueue:
         name: As declared.
         fifo: As declared.
         holder: Who receives; ``release`` gives back what a holder had when it died.
+        block_from: How many messages sent together are kept as one row; None keeps all apart.
     """
 
-    def __init__(self, database: Database, name: str, *, fifo: bool, holder: str = "") -> None:
+    def __init__(
+        self,
+        database: Database,
+        name: str,
+        *,
+        fifo: bool,
+        holder: str = "",
+        block_from: int | None = None,
+    ) -> None:
         self.name = name
         self.fifo = fifo
         self._database = database
         self._holder = holder
+        self._block_from = block_from
         self._connection: psycopg.Connection | None = None
         self._queue_id = 0
         self._first_id = 0
@@ -96,7 +113,7 @@ class PostgresQueue:
             with self._transaction() as cursor:
                 execute(cursor, "lock_sending", queue_id=self._queue_id)
                 self._insert(cursor, chunk)
-                execute(cursor, "notify", channel=channel(self._queue_id))
+            self._wake()
         return failures
 
     def receive(
@@ -125,16 +142,20 @@ class PostgresQueue:
         with self._transaction() as cursor:
             taken, expired = withdraw(cursor, self._queue_id, receipt_handles)
             for ids in taken:
-                execute(cursor, "delete_messages", queue_id=self._queue_id, **span(ids))
-            if self.fifo:  # their groups may go on
-                execute(cursor, "notify", channel=channel(self._queue_id))
+                blocks, rows = take_out_blocks(cursor, self._queue_id, ids, whole=True)
+                if blocks:
+                    execute(cursor, "delete_blocks", queue_id=self._queue_id, first_ids=blocks)
+                if rows:
+                    execute(cursor, "delete_messages", queue_id=self._queue_id, **span(rows))
+        if self.fifo:  # their groups may go on
+            self._wake()
         return expired
 
     def change_visibility(self, receipt_handles: Sequence[str], visibility_s: float) -> None:
         """Give received messages another visibility timeout; expired handles change nothing."""
         with self._transaction() as cursor:
             withdraw(cursor, self._queue_id, receipt_handles, visibility_s=visibility_s)
-            execute(cursor, "notify", channel=channel(self._queue_id))
+        self._wake()
 
     def depth(self) -> QueueDepth:
         """Return the exact counts, by counting; see ports.Queue."""
@@ -154,7 +175,7 @@ class PostgresQueue:
         """
         with self._transaction() as cursor:
             execute(cursor, "release", queue_id=self._queue_id, holder=holder)
-            execute(cursor, "notify", channel=channel(self._queue_id))
+        self._wake()
 
     def forget_deduplication(self, limit: int) -> int:
         """Remove up to ``limit`` deduplication ids past their five minutes; return how many.
@@ -196,12 +217,36 @@ class PostgresQueue:
         ):
             yield cursor
 
+    def _wake(self) -> None:
+        """Tell the waiting consumers that something became visible; it is committed already.
+
+        Not in the transaction that did it: all transactions that notify commit one after the other,
+        each until it is on disk. Where the word is lost with the server, a consumer's poll ends.
+        """
+        with suppress(QueueUnavailable), self._database.connection() as connection:
+            name = sql.Identifier(channel(self._queue_id))
+            statement = sql.SQL("SET LOCAL synchronous_commit = off; NOTIFY {}")
+            connection.execute(statement.format(name), prepare=False)
+
     def _insert(self, cursor: psycopg.Cursor[Row], messages: Sequence[OutgoingMessage]) -> None:
         if self.fifo:
             first: dict[str | None, OutgoingMessage] = {}
             for message in messages:
                 first.setdefault(message.deduplication_id, message)
             messages = list(first.values())
+        if self._block_from is None:
+            self._insert_rows(cursor, messages)
+            return
+        for begin in range(0, len(messages), MAX_MESSAGES):
+            part = messages[begin : begin + MAX_MESSAGES]
+            if len(part) < self._block_from or not insert_block(
+                cursor, self._queue_id, part, fifo=self.fifo
+            ):
+                self._insert_rows(cursor, part)
+
+    def _insert_rows(
+        self, cursor: psycopg.Cursor[Row], messages: Sequence[OutgoingMessage]
+    ) -> None:
         columns: dict[str, object] = {
             "queue_id": self._queue_id,
             "attributes": [_encode_attributes(m.attributes).decode() for m in messages],
@@ -228,24 +273,52 @@ class PostgresQueue:
             ended = execute(cursor, "end_leases", queue_id=self._queue_id)
             if ended:
                 self._return(cursor, ended)
+            parameters = {
+                "queue_id": self._queue_id,
+                "fifo": self.fifo,
+                "first_id": self._first_id,
+                "holder": self._holder,
+                "visibility_s": visibility_s,
+            }
+            rows = execute(cursor, "pick_in_order", limit=limit, **parameters)
+            if not rows:
+                return self._pick_by_group(cursor, limit, parameters)
+        self._first_id = rows[0][-1]
+        messages: list[QueueMessage] = []
+        for row in rows:
+            if row[0] is None:
+                messages.append(message_of(row[1:-1], fifo=self.fifo))
+            else:
+                messages += messages_of(row, fifo=self.fifo)
+        return messages
+
+    def _pick_by_group(
+        self, cursor: psycopg.Cursor[Row], limit: int, parameters: Mapping[str, object]
+    ) -> list[QueueMessage]:
+        """Lease single messages, past the groups that are busy; blocks become rows for it."""
+        if self.fifo:
+            leased = execute(cursor, "leased_blocks", queue_id=self._queue_id)
+            unpack_blocks(cursor, self._queue_id, [first_id for (first_id,) in leased])
+        messages: list[QueueMessage] = []
+        while True:
+            block = execute(cursor, "first_free_block", queue_id=self._queue_id)
             rows = execute(
                 cursor,
                 "pick",
-                queue_id=self._queue_id,
-                fifo=self.fifo,
-                first_id=self._first_id,
-                limit=limit,
-                holder=self._holder,
-                visibility_s=visibility_s,
+                limit=limit - len(messages),
+                before_id=block[0][0] if block else None,
+                **parameters,
             )
-        if rows:
-            self._first_id = rows[0][-1]
-        return [message_of(row[:-1], fifo=self.fifo) for row in rows]
+            messages += [message_of(row, fifo=self.fifo) for row in rows]
+            if not block or len(messages) == limit:
+                return messages
+            unpack_blocks(cursor, self._queue_id, block[0])
 
     def _return(self, cursor: psycopg.Cursor[Row], ended: Sequence[Row]) -> None:
         """Count the receives of ended leases; move what had its maximum to the dead letters."""
         returned: list[int] = []
         for received_at, ids in ended:
+            take_out_blocks(cursor, self._queue_id, ids, whole=False)
             execute(
                 cursor,
                 "count_receive",

@@ -19,7 +19,7 @@ ORDER BY e.batch_id
 -- First the delivery of what parsing sent as a reading; of that, nothing but the body is needed.
 SELECT CASE WHEN m.attributes->>'type' = 'reading' THEN m.attributes->>'delivery' END,
        m.message_id, m.group_id, m.body, m.attributes::text, m.sent_at
-FROM queue_message m JOIN queue q USING (queue_id)
+FROM queue_content m JOIN queue q USING (queue_id)
 WHERE q.name = ANY (%(queues)s)
 
 -- name: with_outcome

@@ -47,6 +47,11 @@ WITH fresh AS (
     INSERT INTO queue_deduplication AS known (queue_id, deduplication_id, sent_at)
     SELECT %(queue_id)s, id, statement_timestamp()
     FROM unnest(%(deduplication_ids)b::text[]) AS id
+    WHERE NOT EXISTS (
+        SELECT FROM queue_deduplication_block AS block
+        WHERE block.queue_id = %(queue_id)s AND block.greatest >= id AND block.least <= id
+            AND id = ANY (block.deduplication_ids)
+            AND block.sent_at > statement_timestamp() - interval '5 minutes')
     ON CONFLICT (queue_id, deduplication_id) DO UPDATE SET sent_at = excluded.sent_at
         WHERE known.sent_at <= excluded.sent_at - interval '5 minutes'
     RETURNING deduplication_id
@@ -59,6 +64,39 @@ FROM unnest(
     ) WITH ORDINALITY AS message (group_id, deduplication_id, attributes, body, position)
 WHERE deduplication_id IN (SELECT deduplication_id FROM fresh)
 ORDER BY position
+
+-- name: insert_block
+-- The sequence leaves as many ids free behind each as a block may hold.
+INSERT INTO queue_block (queue_id, first_id, messages, content)
+VALUES (%(queue_id)s, nextval(pg_get_serial_sequence('queue_message', 'id')), %(messages)s,
+    %(content)s)
+
+-- name: is_any_known
+-- Whether any of the ids is remembered; only what lies between their bounds is read.
+WITH sent AS MATERIALIZED (
+    SELECT unnest(%(deduplication_ids)b::text[]) AS id
+), bounds AS MATERIALIZED (
+    SELECT min(id) AS least, max(id) AS greatest FROM sent
+), known AS MATERIALIZED (
+    SELECT deduplication_id AS id FROM queue_deduplication
+    WHERE queue_id = %(queue_id)s AND sent_at > statement_timestamp() - interval '5 minutes'
+        AND deduplication_id
+            BETWEEN (SELECT least FROM bounds) AND (SELECT greatest FROM bounds)
+    UNION ALL
+    SELECT unnest(deduplication_ids) FROM queue_deduplication_block
+    WHERE queue_id = %(queue_id)s AND sent_at > statement_timestamp() - interval '5 minutes'
+        AND greatest >= (SELECT least FROM bounds) AND least <= (SELECT greatest FROM bounds)
+)
+SELECT EXISTS (SELECT FROM known WHERE id IN (SELECT id FROM sent))
+
+-- name: remember_block
+INSERT INTO queue_deduplication_block (queue_id, least, greatest, sent_at, deduplication_ids)
+SELECT %(queue_id)s, min(id), max(id), statement_timestamp(), %(deduplication_ids)b::text[]
+FROM unnest(%(deduplication_ids)b::text[]) AS id
+
+-- name: forget_blocks
+DELETE FROM queue_deduplication_block
+WHERE queue_id = %(queue_id)s AND sent_at <= statement_timestamp() - interval '5 minutes'
 
 -- name: forget_deduplication
 -- Removes the oldest ids that are past their five minutes. The search starts where the last one
@@ -112,10 +150,88 @@ SELECT %(dead_letter_queue_id)s, message_id, sent_at, first_received_at, receive
     group_id, deduplication_id, attributes, body
 FROM exhausted ORDER BY id
 
+-- name: pick_in_order
+-- Leases the first rows and blocks that are free, as many as have no more messages than the limit.
+-- Nothing where a FIFO queue has anything in flight: then somebody must look at the groups. The
+-- search starts at the first message that was there last time: the index entries of what was deleted
+-- since the last vacuum would otherwise be passed by every receive.
+WITH leased AS MATERIALIZED (
+    SELECT unnest(message_ids) AS id FROM queue_lease WHERE queue_id = %(queue_id)s
+), entry AS MATERIALIZED (
+    (SELECT id, 1 AS messages, message_id, sent_at, first_received_at, receive_count, group_id,
+        deduplication_id, attributes, body, NULL AS content
+     FROM queue_message
+     WHERE queue_id = %(queue_id)s AND id >= %(first_id)s AND id NOT IN (SELECT id FROM leased)
+     ORDER BY id LIMIT %(limit)s)
+    UNION ALL
+    (SELECT first_id, messages, identity, sent_at, NULL, 0, NULL, NULL, NULL, NULL, content
+     FROM queue_block
+     WHERE queue_id = %(queue_id)s AND first_id >= %(first_id)s
+        AND first_id NOT IN (SELECT id FROM leased)
+     ORDER BY first_id LIMIT %(limit)s)
+), picked AS MATERIALIZED (
+    SELECT * FROM (
+        SELECT *, sum(messages) OVER (ORDER BY id) AS up_to FROM entry
+    ) AS counted
+    WHERE up_to <= %(limit)s AND NOT (%(fifo)s AND EXISTS (SELECT FROM leased))
+), lease AS (
+    INSERT INTO queue_lease (queue_id, holder, received_at, visible_at, message_ids)
+    SELECT queue_id, %(holder)s, statement_timestamp(), statement_timestamp()
+            + make_interval(secs => coalesce(%(visibility_s)s, visibility_timeout_s)),
+        (SELECT array_agg(message ORDER BY message)
+         FROM picked, generate_series(id, id + messages - 1) AS message)
+    FROM queue WHERE queue_id = %(queue_id)s AND EXISTS (SELECT FROM picked)
+    RETURNING receipt_id, received_at
+)
+SELECT content, receipt_id::text, id, message_id::text, body, attributes::text, group_id,
+    deduplication_id, sent_at, coalesce(first_received_at, received_at), receive_count + 1,
+    least(
+        (SELECT id FROM queue_message
+         WHERE queue_id = %(queue_id)s AND id >= %(first_id)s ORDER BY id LIMIT 1),
+        (SELECT first_id FROM queue_block
+         WHERE queue_id = %(queue_id)s AND first_id >= %(first_id)s ORDER BY first_id LIMIT 1))
+FROM lease, picked ORDER BY id
+
+-- name: first_free_block
+SELECT first_id FROM queue_block
+WHERE queue_id = %(queue_id)s AND first_id NOT IN (
+    SELECT unnest(message_ids) FROM queue_lease WHERE queue_id = %(queue_id)s)
+ORDER BY first_id LIMIT 1
+
+-- name: leased_blocks
+SELECT first_id FROM queue_block
+WHERE queue_id = %(queue_id)s AND first_id IN (
+    SELECT unnest(message_ids) FROM queue_lease WHERE queue_id = %(queue_id)s)
+
+-- name: blocks_between
+-- Those with any of the ids from the first to the last.
+SELECT first_id, messages FROM queue_block
+WHERE queue_id = %(queue_id)s AND first_id <= %(last_id)s AND first_id + messages > %(first_id)s
+ORDER BY first_id
+
+-- name: unpack_blocks
+-- Makes rows of their messages.
+WITH block AS (
+    DELETE FROM queue_block
+    WHERE queue_id = %(queue_id)s AND first_id = ANY (%(first_ids)b::bigint[])
+    RETURNING *
+)
+INSERT INTO queue_message
+    (queue_id, id, message_id, sent_at, group_id, deduplication_id, attributes, body)
+OVERRIDING SYSTEM VALUE
+SELECT queue_id, first_id + place - 1,
+    overlay(identity::text PLACING lpad(to_hex(place - 1), 8, '0') FROM 29)::uuid,
+    sent_at, item->>0, item->>1, item->2, item->>3
+FROM block CROSS JOIN LATERAL json_array_elements(content::json)
+    WITH ORDINALITY AS message (item, place)
+
+-- name: delete_blocks
+DELETE FROM queue_block
+WHERE queue_id = %(queue_id)s AND first_id = ANY (%(first_ids)b::bigint[])
+
 -- name: pick
--- Leases the first messages that are free. On a FIFO queue a group of which any message is leased
--- is not free. The search starts at the first message that was there last time: the index entries
--- of what was deleted since the last vacuum would otherwise be passed by every receive.
+-- Leases the first messages that are free and before every block that is. On a FIFO queue a group
+-- of which any message is leased is not free.
 WITH leased AS MATERIALIZED (
     SELECT unnest(message_ids) AS id FROM queue_lease WHERE queue_id = %(queue_id)s
 ), busy AS MATERIALIZED (
@@ -130,6 +246,7 @@ WITH leased AS MATERIALIZED (
     SELECT * FROM queue_message
     WHERE queue_id = %(queue_id)s AND id >= %(first_id)s AND id NOT IN (SELECT id FROM leased)
         AND (NOT %(fifo)s OR group_id NOT IN (SELECT group_id FROM busy))
+        AND (%(before_id)s::bigint IS NULL OR id < %(before_id)s::bigint)
     ORDER BY id LIMIT %(limit)s
 ), lease AS (
     INSERT INTO queue_lease (queue_id, holder, received_at, visible_at, message_ids)
@@ -140,9 +257,7 @@ WITH leased AS MATERIALIZED (
     RETURNING receipt_id, received_at
 )
 SELECT receipt_id::text, picked.id, message_id::text, body, attributes::text, group_id,
-    deduplication_id, sent_at, coalesce(first_received_at, received_at), receive_count + 1,
-    (SELECT id FROM queue_message
-     WHERE queue_id = %(queue_id)s AND id >= %(first_id)s ORDER BY id LIMIT 1)
+    deduplication_id, sent_at, coalesce(first_received_at, received_at), receive_count + 1
 FROM lease, picked ORDER BY picked.id
 
 -- name: next_lease_end
@@ -184,11 +299,16 @@ WITH leased AS (
     SELECT coalesce(sum(cardinality(message_ids)), 0)::bigint AS in_flight FROM queue_lease
     WHERE queue_id = %(queue_id)s AND visible_at > clock_timestamp()
 ), waiting AS (
-    SELECT count(*) AS messages FROM queue_message WHERE queue_id = %(queue_id)s
+    SELECT (SELECT count(*) FROM queue_message WHERE queue_id = %(queue_id)s)
+        + (SELECT coalesce(sum(messages), 0)::bigint FROM queue_block
+           WHERE queue_id = %(queue_id)s) AS messages
 )
 SELECT messages - in_flight, in_flight,
-    (SELECT extract(epoch FROM clock_timestamp() - sent_at)::double precision
-     FROM queue_message WHERE queue_id = %(queue_id)s ORDER BY id LIMIT 1)
+    extract(epoch FROM clock_timestamp() - least(
+        (SELECT sent_at FROM queue_message
+         WHERE queue_id = %(queue_id)s ORDER BY id LIMIT 1),
+        (SELECT sent_at FROM queue_block
+         WHERE queue_id = %(queue_id)s ORDER BY first_id LIMIT 1)))::double precision
 FROM leased, waiting
 
 -- name: find_source
@@ -205,7 +325,7 @@ SELECT pg_advisory_xact_lock(hashtext('queue_purge'))
 -- The columns of pick, without a lease.
 SELECT '', id, message_id::text, body, attributes::text, group_id, deduplication_id,
     sent_at, coalesce(first_received_at, sent_at), receive_count
-FROM queue_message WHERE queue_id = %(queue_id)s
+FROM queue_content WHERE queue_id = %(queue_id)s
 ORDER BY id LIMIT %(limit)s
 
 -- name: redrive
@@ -256,7 +376,7 @@ WHERE NOT EXISTS (
         WHERE stored.device_id = purged.device_id AND stored."timestamp" = purged.observed_at
             AND stored.delivery_id = purged.delivery_id)
     AND NOT EXISTS (
-        SELECT FROM queue_message AS copy
+        SELECT FROM queue_content AS copy
         WHERE copy.attributes->>'delivery' = purged.delivery_id::text)
 ON CONFLICT DO NOTHING
 RETURNING delivery_id
