@@ -20,6 +20,7 @@ from benchmarks import (
     portal,
     reading_path,
     sensor_codecs,
+    stages,
 )
 from plumbline.local.broker_journal import JOURNAL_MODES
 
@@ -94,6 +95,15 @@ def _codecs(_: argparse.Namespace) -> object:
     return [asdict(one) for one in speeds]
 
 
+def _stages(_: argparse.Namespace) -> object:
+    found = stages.measure()
+    print("one process, µs a reading, batches of 1,000")
+    for stage in found:
+        print(f"{stage.name:40}{stage.us_per_reading:>8.1f}")
+    print(f"{'together':40}{sum(stage.us_per_reading for stage in found):>8.1f}\n")
+    return [asdict(stage) for stage in found]
+
+
 def _commands(_: argparse.Namespace) -> object:
     latency = command_latency.measure()
     print(
@@ -155,6 +165,7 @@ def _cold_start(_: argparse.Namespace) -> object:
 _BENCHMARKS: Mapping[str, Callable[[argparse.Namespace], object]] = {
     "reading-path": _reading_path,
     "codecs": _codecs,
+    "stages": _stages,
     "commands": _commands,
     "idle": _idle,
     "residue": _residue,

@@ -1,6 +1,5 @@
 """What one batch leaves in the database."""
 
-import dataclasses
 import random
 from collections.abc import Iterator
 from datetime import timedelta
@@ -129,7 +128,7 @@ def test_a_bad_refusal_is_rejected_alone(world: World) -> None:
 def test_an_equal_reading_of_another_delivery_is_a_duplicate(world: World) -> None:
     """Reception is not the reading: a message sent again is received at another strength."""
     first = reading(rssi_dbm=-70.0, snr_db=5.0, extra={"a": 1}, temperature_c=2.0)
-    again = deliver(dataclasses.replace(first, rssi_dbm=-90.0, snr_db=None))
+    again = deliver(first._replace(rssi_dbm=-90.0, snr_db=None))
     world.persist(*deliver(first))
     assert world.persist(*again) == PersistOutcome(duplicates=1)
     assert world.persist(*again) == PersistOutcome(repeated=1)
@@ -160,7 +159,7 @@ def test_a_different_reading_of_the_same_moment_is_kept_as_a_conflict(
     world: World, change: dict[str, Any]
 ) -> None:
     first = reading(tilt_x_deg=1.0, extra={"a": 1})
-    second = deliver(dataclasses.replace(first, **change))
+    second = deliver(first._replace(**change))
     world.persist(*deliver(first))
     assert world.persist(*second) == PersistOutcome(conflicts=1)
     assert world.persist(*second) == PersistOutcome(repeated=1)

@@ -204,6 +204,7 @@ def test_a_topic_that_is_none_of_ours_is_refused(topic: str, reason: Reason) -> 
 
 
 finite = st.floats(-180, 180)
+numbers = st.floats(allow_nan=False, allow_infinity=False)
 scalars = (
     st.none()
     | st.booleans()
@@ -219,7 +220,11 @@ readings = st.builds(
     status=st.sampled_from(Status),
     battery_level_pct=st.none() | st.integers(0, 100),
     tilt_x_deg=st.none() | finite,
-    temperature_c=st.none() | st.floats(allow_nan=False, allow_infinity=False),
+    tilt_y_deg=st.none() | finite,
+    tilt_z_deg=st.none() | finite,
+    temperature_c=st.none() | numbers,
+    rssi_dbm=st.none() | numbers,
+    snr_db=st.none() | numbers,
     sequence=st.none() | st.integers(-(2**63), 2**63 - 1),
     extra=st.dictionaries(st.sampled_from(["a", "b_c", "ü"]), scalars | st.lists(scalars)),
 )

@@ -2,7 +2,10 @@
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any, Generic, TypeVar
+
+import msgspec
+from msgspec import Meta
 
 from plumbline.codecs.strict_json import AmbiguousObject, is_storable_text, parse, parse_time
 from plumbline.domain.reading import Reading, Status, format_time, is_angle_deg, is_device_id
@@ -16,27 +19,35 @@ MAX_DEPTH = 32
 _MILLISECONDS_FROM = 100_000_000_000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_KNOWN = frozenset(
-    {
-        "device_id",
-        "timestamp",
-        "tilt_angle",
-        "status",
-        "battery_level",
-        "tilt_x",
-        "tilt_y",
-        "tilt_z",
-        "temperature",
-        "rssi",
-        "snr",
-        "sequence",
-    }
-)
 _STATUSES = {status.value: status for status in Status}
 _INT64 = 2**63
 
-
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+_Angle = Annotated[float, Meta(ge=-180, le=180)]
+_Time = TypeVar("_Time")
+
+
+class _Members(msgspec.Struct, Generic[_Time], forbid_unknown_fields=True, omit_defaults=True):
+    """The known members, in the order of `Reading`, by the rules of `_reading` below."""
+
+    device_id: str | None = None
+    timestamp: _Time | None = None
+    tilt_angle: _Angle | None = None
+    status: Status | None = None
+    battery_level: Annotated[int, Meta(ge=0, le=100)] | None = None
+    tilt_x: _Angle | None = None
+    tilt_y: _Angle | None = None
+    tilt_z: _Angle | None = None
+    temperature: float | None = None
+    rssi: float | None = None
+    snr: float | None = None
+    sequence: Annotated[int, Meta(ge=-_INT64, le=_INT64 - 1)] | None = None
+
+
+_members_of = msgspec.json.Decoder(_Members[str]).decode
+_json_of = msgspec.json.Encoder().encode
+_KNOWN = frozenset(_Members.__struct_fields__)
 
 
 def decode_payload(
@@ -58,6 +69,10 @@ def decode_payload(
     Raises:
         InvalidPayload: Nothing of the payload can be read.
     """
+    if len(payload) <= MAX_PAYLOAD_BYTES:
+        plain = _plain_reading(payload, device_id)
+        if plain is not None and -max_age <= plain.observed_at - received_at <= max_ahead:
+            return [plain]
     document = parse(payload, MAX_PAYLOAD_BYTES)
     elements = document if type(document) is list else [document]
     if not elements:
@@ -76,16 +91,21 @@ def decode_payload(
 
 
 def encode_reading(reading: Reading) -> str:
-    """Return the canonical JSON of a reading, the body of a queue message."""
-    members: dict[str, Any] = {
+    """Return the canonical JSON of a reading, the body of a queue message.
+
+    Raises:
+        ValueError: A number is not finite, or the time has no zone.
+    """
+    if not reading.extra and reading.observed_at.tzinfo is UTC:
+        body = _json_of(_Members(*reading[:-1]))
+        if b"null" not in body:  # as msgspec writes what is not finite
+            return body.decode()
+    members = {
         "device_id": reading.device_id,
         "timestamp": format_time(reading.observed_at),
         "tilt_angle": reading.tilt_angle_deg,
         "status": reading.status.value,
-    }
-    if reading.battery_level_pct is not None:
-        members["battery_level"] = reading.battery_level_pct
-    optional = {
+        "battery_level": reading.battery_level_pct,
         "tilt_x": reading.tilt_x_deg,
         "tilt_y": reading.tilt_y_deg,
         "tilt_z": reading.tilt_z_deg,
@@ -94,10 +114,8 @@ def encode_reading(reading: Reading) -> str:
         "snr": reading.snr_db,
         "sequence": reading.sequence,
     }
-    members.update({name: value for name, value in optional.items() if value is not None})
-    if reading.extra:
-        members.update(reading.extra)
-    return _ENCODER.encode(members)
+    given = {name: value for name, value in members.items() if value is not None}
+    return _ENCODER.encode(given | dict(reading.extra))
 
 
 def decode_reading(body: str) -> Reading:
@@ -108,6 +126,9 @@ def decode_reading(body: str) -> Reading:
     """
     try:
         payload = body.encode()
+        plain = _plain_reading(payload, None)
+        if plain is not None:
+            return plain
         element = parse(payload, None)
         if b"\\u" in payload:
             _require_storable_text(element)
@@ -115,6 +136,33 @@ def decode_reading(body: str) -> Reading:
     except (InvalidPayload, UnicodeEncodeError) as error:
         msg = f"not a reading: {error}"
         raise InvalidMessage(msg) from error
+
+
+def _plain_reading(payload: bytes, device_id: str | None) -> Reading | None:
+    """Decode an object of known members, each once and none of them null, in a fifth of the time.
+
+    What msgspec takes for `_Members`, the strict way takes too, with the same values; only of a key
+    that stands twice it does not tell. But an object of n members is written with n - 1 commas at
+    least: where there are no more, no member stands twice.
+
+    Returns:
+        None where there is anything else to say, which only the strict way does.
+    """
+    try:
+        members = msgspec.structs.astuple(_members_of(payload))
+        own_id, timestamp, tilt_angle, status, *others = members
+        if payload.count(b",") + 1 != len(members) - members.count(None):
+            return None
+        observed_at = parse_time(timestamp or "")
+    except (msgspec.DecodeError, ValueError, OverflowError):
+        return None
+    if own_id is None:
+        own_id = device_id
+    elif own_id != device_id and (device_id is not None or not is_device_id(own_id)):
+        return None
+    if own_id is None or observed_at is None or tilt_angle is None:
+        return None
+    return Reading(own_id, observed_at, tilt_angle, status or Status.NORMAL, *others)
 
 
 def _reading(
