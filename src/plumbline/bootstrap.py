@@ -341,7 +341,7 @@ def replay(database_url: str, queue_url: Secret | None = None) -> Replay:
         else queue(queue_url, "distributing")
     )
     intake = Intake(distributing, SystemClock(), lorawan_devices(database_url))
-    return Replay(quarantine(database_url), intake)
+    return Replay(quarantine(database_url), intake, SystemClock())
 
 
 def local_queue(database_url: str, name: str, *, holder: str = "") -> "PostgresQueue":

@@ -151,12 +151,40 @@ def test_a_refused_answer_can_be_replayed(pipeline: Pipeline) -> None:
     pipeline.accept(ack(late))
     (entry,) = pipeline.world.quarantine.entries()
     pipeline.send(late)
-    replay = Replay(pipeline.world.quarantine, pipeline.intake)
+    replay = Replay(pipeline.world.quarantine, pipeline.intake, SystemClock())
     report = replay.run([entry.entry_id])
     assert (report.readings, report.refused, report.answers, report.skipped) == (0, 0, 1, 0)
     pipeline.work_off()
     assert pipeline.row(late)["state"] == "acknowledged"
     assert pipeline.balance() == Balance(received=2, stored=1, quarantined=1)
+
+
+def test_a_reading_that_a_clock_behind_took_for_the_future_can_be_replayed(
+    pipeline: Pipeline,
+) -> None:
+    """What was refused for another reason is judged by when it came."""
+    now = datetime.now(UTC)
+    reading = {"timestamp": now.isoformat(), "tilt_angle": 1.0}
+    ancient = {"timestamp": (now - timedelta(days=91)).isoformat(), "tilt_angle": 1.0}
+    coming = {"timestamp": (now + timedelta(hours=1)).isoformat(), "tilt_angle": 1.0}
+    pipeline.intake.accept(
+        [
+            BrokerMessage("tilt/d/telemetry", json.dumps(one).encode(), 1, received_at)
+            for one, received_at in (
+                (reading, now - timedelta(hours=3)),
+                (coming, now - timedelta(hours=3)),
+                (ancient, now),
+            )
+        ]
+    )
+    pipeline.work_off()
+    entries = pipeline.world.quarantine.entries()
+    assert [one.reason for one in entries] == ["timestamp_too_old", *2 * ["timestamp_in_future"]]
+    replay = Replay(pipeline.world.quarantine, pipeline.intake, SystemClock())
+    report = replay.run([one.entry_id for one in entries])
+    assert (report.readings, report.refused) == (1, 2)
+    pipeline.work_off()
+    assert pipeline.balance() == Balance(received=6, stored=1, quarantined=5)
 
 
 def test_what_is_no_answer_is_quarantined_with_its_reason(pipeline: Pipeline) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from draining import TELEMETRY, create_session, numbered, payloads, take
+from fakes import FakeClock
 from mqtt_device import MqttDevice
 from plumbline.adapters.mqtt.configuration import INGEST_USER
 from plumbline.adapters.mqtt.drain import MqttBroker
@@ -48,6 +49,15 @@ def test_first_opening_creates_the_session_and_later_ones_find_it(
         assert not session.session_present
     with broker.open(address) as session:
         assert session.session_present
+
+
+def test_a_message_is_received_when_the_clock_says(mosquitto: "Broker", device: MqttDevice) -> None:
+    clock = FakeClock()
+    broker = MqttBroker(mosquitto.user_url(INGEST_USER), TELEMETRY, clock=clock)
+    create_session(broker)
+    device.publish(TOPIC, b"{}")
+    [message] = take(broker)
+    assert message.received_at == clock.now()
 
 
 def test_everything_published_while_the_drain_was_away_comes_once_and_in_order(

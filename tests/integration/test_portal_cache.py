@@ -115,6 +115,17 @@ def test_a_cached_answer_says_how_old_it_is(
         assert 60 <= int(answer.header("age") or 0) < 90, path
 
 
+def test_what_a_clock_that_was_ahead_has_written_is_not_shown_as_fresh(
+    client: Client, database_url: str, redis_url: str
+) -> None:
+    """Its age would be 0 until our clock has come up with it."""
+    sync(database_url, redis_url, datetime.now(UTC) + timedelta(hours=1))
+    for path in ("/api/v1/devices/tower/status", "/api/v1/stats"):
+        for _ in range(2):  # the second is answered from what is at hand
+            synced_at = datetime.fromisoformat(client.get(path).json()["synced_at"])
+            assert synced_at <= datetime.now(UTC), path
+
+
 def test_a_sync_that_stops_does_not_leave_old_answers_for_ever(
     client: Client, database_url: str, redis_url: str
 ) -> None:

@@ -365,6 +365,24 @@ def test_a_registry_that_is_away_is_left_alone_for_five_seconds() -> None:
     assert len(world.take((chirpstack_topic(), chirpstack_event()))) == 1
 
 
+def test_a_clock_that_is_set_back_neither_keeps_what_was_known_nor_holds_uplinks_up() -> None:
+    world = World(FakeLorawanDevices(pier=entry()))
+    world.take((chirpstack_topic(), chirpstack_event()))
+    world.registry.disabled.add("pier")
+    world.clock.advance(-3600)
+    [refused] = world.take((chirpstack_topic(), chirpstack_event()))
+    assert isinstance(refused, Refusal)
+    world.registry.disabled.clear()
+    world.registry.away = True
+    message = BrokerMessage(chirpstack_topic(), chirpstack_event(), 1, RECEIVED_AT)
+    world.clock.advance(7200)
+    assert world.intake.accept([message]).waiting == {0}
+    world.registry.away = False
+    world.clock.advance(-7100)
+    [delivered] = world.take((chirpstack_topic(), chirpstack_event()))
+    assert isinstance(delivered, DeliveredReading)
+
+
 def test_an_uplink_that_cannot_be_held_is_quarantined_rather_than_lost() -> None:
     """QoS 0 from a broker that does not raise it."""
     world = World()

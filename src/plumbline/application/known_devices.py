@@ -32,7 +32,7 @@ class KnownDevices:
 
     Args:
         registry: None where there is none; then no device is registered.
-        clock: Wall-clock time.
+        clock: Wall-clock time; that it jumps costs a query.
     """
 
     def __init__(self, registry: LorawanDevices | None, clock: Clock) -> None:
@@ -52,7 +52,7 @@ class KnownDevices:
         wanted = set(dev_euis) - known.keys()
         if not wanted or self._registry is None:
             return Found(known, frozenset())
-        if now < self._leave_alone_until:
+        if now < self._leave_alone_until <= now + _PATIENCE:
             return Found(known, frozenset(wanted))
         try:
             found = self._registry.find(wanted)
@@ -65,11 +65,16 @@ class KnownDevices:
 
     def _remember(self, dev_eui: str, now: datetime) -> LorawanDevice | None:
         known = self._remembered.get(dev_eui)
-        return None if known is None or now - known[0] >= REMEMBERED_FOR else known[1]
+        return None if known is None or not _is_fresh(known[0], now) else known[1]
 
     def _forget(self, now: datetime) -> None:
         self._remembered = {
             dev_eui: entry
             for dev_eui, entry in self._remembered.items()
-            if now - entry[0] < REMEMBERED_FOR
+            if _is_fresh(entry[0], now)
         }
+
+
+def _is_fresh(found_at: datetime, now: datetime) -> bool:
+    """Tell whether it may be relied upon; not where the clock was set back since."""
+    return timedelta(0) <= now - found_at < REMEMBERED_FOR

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from plumbline.application.intake import Intake
-from plumbline.domain.quarantine import QuarantinedMessage
+from plumbline.domain.quarantine import QuarantinedMessage, QuarantineEntry
+from plumbline.domain.reason import Reason
 from plumbline.errors import QueueUnavailable, StoreUnavailable
-from plumbline.ports import BrokerMessage
+from plumbline.ports import BrokerMessage, Clock
 
 
 class Quarantine(Protocol):
@@ -42,12 +44,16 @@ class ReplayReport:
 class Replay:
     """Sends refused messages through the pipeline as if they came now."""
 
-    def __init__(self, quarantine: Quarantine, intake: Intake) -> None:
+    def __init__(self, quarantine: Quarantine, intake: Intake, clock: Clock) -> None:
         self._quarantine = quarantine
         self._intake = intake
+        self._clock = clock
 
     def run(self, entry_ids: Sequence[int]) -> ReplayReport:
-        """Replay entries, as new deliveries; their times are judged by when they first came.
+        """Replay entries, as new deliveries.
+
+        Their times are judged by when they first came; of those that were refused as in the future
+        then, by now: it may have been our clock that was behind.
 
         Raises:
             NotFound: An entry does not exist; nothing was replayed.
@@ -57,7 +63,8 @@ class Replay:
             if not taken:
                 return ReplayReport(0, 0, 0, len(entry_ids))
             messages = [
-                BrokerMessage(one.entry.topic, one.raw, 0, one.entry.received_at) for one in taken
+                BrokerMessage(one.entry.topic, one.raw, 0, self._judged_at(one.entry))
+                for one in taken
             ]
             only = {
                 index: one.entry.item
@@ -78,3 +85,8 @@ class Replay:
             len(set(entry_ids)) - len(taken),
             accepted.answers,
         )
+
+    def _judged_at(self, entry: QuarantineEntry) -> datetime:
+        if entry.reason == Reason.TIMESTAMP_IN_FUTURE:
+            return self._clock.now()
+        return entry.received_at

@@ -23,7 +23,7 @@ from plumbline.portal.route import Route
 from plumbline.portal.routes import ROUTES
 from plumbline.portal.safety import ALWAYS, HTTPS_ONLY, UNLESS_GIVEN, Header
 from plumbline.portal.services import PRINCIPAL_KEY, ROUTE_KEY, Services
-from plumbline.portal.status_cache import decode_status
+from plumbline.portal.status_cache import AHEAD, decode_status
 
 _PREFIX, _SUFFIX = "/api/v1/devices/", "/status"
 _LONGEST_PATH = len(_PREFIX) + 50 + len(_SUFFIX)
@@ -79,6 +79,9 @@ class CachedStatus:
         known = _readable(services.redis.known(status_key(device_id)))
         if known is None or known.device_id != device_id:
             return None
+        now = services.clock.now()
+        if known.synced_at > now + AHEAD:
+            return None
         principal = services.guard.admit_known(head, self._route)
         if principal is None:
             return None
@@ -90,7 +93,7 @@ class CachedStatus:
                 return None
             headers += quota.headers()
         scope[PRINCIPAL_KEY], scope[ROUTE_KEY] = principal, self._route
-        body, age_s = aged(known.value, known.synced_at, services.clock.now())
+        body, age_s = aged(known.value, known.synced_at, now)
         headers += ((b"content-length", b"%d" % len(body)), (b"age", b"%d" % age_s))
         if head.scheme == "https":
             headers.append(HTTPS_ONLY)

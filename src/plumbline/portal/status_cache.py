@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from hashlib import sha1
 
 import msgspec
@@ -24,6 +24,10 @@ from plumbline.adapters.redis_multiplexed import MultiplexedRedis
 from plumbline.domain.reading import format_time
 from plumbline.errors import CacheUnavailable
 from plumbline.ports import Clock, DeviceStatus
+
+AHEAD = timedelta(seconds=5)
+"""How far ahead of ours the clock may be of whoever wrote into the cache. What says to be newer was
+written by a clock that was wrong: nobody knows how old it is."""
 
 _SQL = load("portal.sql")
 _STATUSES = load("statuses.sql")
@@ -82,7 +86,7 @@ class StatusReader:
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 pass  # not ours: read the truth and write it there
             else:
-                if status.device_id == device_id:
+                if status.device_id == device_id and self._is_past(status.synced_at):
                     return cached, status.synced_at
         value = await self._once(key, lambda: self._load_status(device_id))
         return None if value is None else (value, decode_status(value).synced_at)
@@ -96,12 +100,18 @@ class StatusReader:
         cached = await self._cached(STATISTICS_KEY)
         if cached is not None:
             try:
-                return cached, _decode_statistics(cached).synced_at
+                synced_at = _decode_statistics(cached).synced_at
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 pass
+            else:
+                if self._is_past(synced_at):
+                    return cached, synced_at
         value = await self._once(STATISTICS_KEY, self._load_statistics)
         assert value is not None  # noqa: S101 - a fleet of nothing has statistics, too
         return value, _decode_statistics(value).synced_at
+
+    def _is_past(self, synced_at: datetime) -> bool:
+        return synced_at <= self._clock.now() + AHEAD
 
     async def _cached(self, key: str) -> bytes | None:
         try:

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
+from plumbline.adapters.clock import SystemClock
 from plumbline.adapters.mqtt.endpoint import Endpoint, Resolve, resolve_host
 from plumbline.adapters.mqtt.session import MqttSession
 from plumbline.errors import BrokerUnavailable
+from plumbline.ports import Clock
 
 
 class MqttBroker:
@@ -18,12 +20,13 @@ class MqttBroker:
         client_id: Of the session; the broker replaces it by the user name.
         ca_file: PEM certificates to trust instead of the system's, for ``mqtts``.
         resolve: From host and port to IP addresses.
+        clock: Says when a message was received; the machine's by default.
 
     Raises:
         ConfigurationError: A URL or the CA file cannot be read.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is one setting, most by keyword
         self,
         urls: str | Sequence[str],
         topics: Sequence[str],
@@ -31,12 +34,14 @@ class MqttBroker:
         client_id: str | None = None,
         ca_file: Path | None = None,
         resolve: Resolve = resolve_host,
+        clock: Clock | None = None,
     ) -> None:
         urls = [urls] if isinstance(urls, str) else urls
         self._endpoints = [Endpoint.parse(url, ca_file=ca_file) for url in urls]
         self._topics = list(topics)
         self._client_id = client_id
         self._resolve = resolve
+        self._clock = clock or SystemClock()
         self._known: dict[str, tuple[Endpoint, str]] = {}
         self._subscribed: set[str] = set()
 
@@ -76,7 +81,8 @@ class MqttBroker:
             msg = f"{address} is not an address of the broker any more"
             raise BrokerUnavailable(msg)
         endpoint, ip = self._known[address]
-        session = MqttSession(address, ip, endpoint, self._client_id or endpoint.username)
+        client_id = self._client_id or endpoint.username
+        session = MqttSession(address, ip, endpoint, client_id, self._clock)
         try:
             if not session.session_present or address not in self._subscribed:
                 session.subscribe(self._topics, done=partial(self._subscribed.add, address))

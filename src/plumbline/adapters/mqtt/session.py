@@ -12,7 +12,6 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime
 from time import monotonic
 from typing import NoReturn, Self
 
@@ -23,7 +22,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from plumbline.adapters.mqtt.endpoint import Endpoint
 from plumbline.errors import BrokerUnavailable
-from plumbline.ports import BrokerMessage
+from plumbline.ports import BrokerMessage, Clock
 
 _CONNECT_TIMEOUT_S = 5.0
 # The broker gives a silent client half as much again; a batch between two reads takes less.
@@ -42,8 +41,11 @@ class MqttSession:
     after 65,535 messages: after a batch that was not acknowledged whole, close the session.
     """
 
-    def __init__(self, address: str, ip: str, endpoint: Endpoint, client_id: str) -> None:
+    def __init__(
+        self, address: str, ip: str, endpoint: Endpoint, client_id: str, clock: Clock
+    ) -> None:
         self.address = address
+        self._clock = clock
         self.session_present = False
         self._received: list[BrokerMessage] = []
         self._received_bytes = 0
@@ -232,7 +234,7 @@ class MqttSession:
     ) -> None:
         payload = bytes(message.payload)  # already bytes, so no copy
         self._received_bytes += len(payload)
-        self._received.append(BrokerMessage(message.topic, payload, message.mid, datetime.now(UTC)))
+        self._received.append(BrokerMessage(message.topic, payload, message.mid, self._clock.now()))
 
 
 def _read_to_end(connection: socket.socket) -> None:
