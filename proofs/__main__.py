@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from proofs.chaos.command import add_chaos
 from proofs.simulation.command import add_simulation
+from proofs.soak.command import add_soak
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -14,6 +15,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     proofs = parser.add_subparsers(required=True, metavar="PROOF")
     add_chaos(proofs)
     add_simulation(proofs)
+    add_soak(proofs)
     options = parser.parse_args(arguments)
     status: int = options.prove(options)
     return status

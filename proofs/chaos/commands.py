@@ -5,6 +5,7 @@ import itertools
 import json
 import random
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -113,6 +114,17 @@ class CommandTraffic(threading.Thread):
             for ids in self.ordered.values()
             for command_id in ids
         }
+
+    def final_states(self, within_s: float) -> dict[str, str]:
+        """Wait until every command has come to an end; return the states as they are then."""
+        deadline = time.monotonic() + within_s
+        while True:
+            states = self.states()
+            if not {"queued", "sent", UNKNOWN}.intersection(states.values()):
+                return states
+            if time.monotonic() > deadline:
+                return states
+            time.sleep(1)
 
     def _state(self, command_id: str) -> str:
         try:

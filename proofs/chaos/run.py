@@ -1,10 +1,8 @@
 """Publishes, strikes, waits, and holds the system against what the devices know."""
 
 import json
-import secrets
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -19,17 +17,15 @@ import psycopg
 
 from plumbline.adapters.redis import connect
 from plumbline.adapters.redis_entries import status_key
-from plumbline.domain.account import Role, Scope
 from plumbline.domain.reading import format_time
-from plumbline.local.device_credentials import devices_of
 from plumbline.simulator.truth import MalformedLine, ReadingLine, read_truth
 from plumbline.simulator.verify import verify
 from plumbline.simulator.verify_report import VerifyReport
-from portal_process import open_accounts
-from proofs.chaos.commands import UNKNOWN, CommandTraffic, judge_commands
+from proofs.chaos.commands import CommandTraffic, judge_commands
 from proofs.chaos.plan import EVERYTHING, PROCESSES, Fault, Kind, plan_faults
 from proofs.chaos.proxy import Link
 from proofs.chaos.system_process import SystemUnderFire, logs_of, resume
+from proofs.witness import operator_token, simulated_devices
 
 _SECONDS_A_KILL = 2.5
 _SHORTEST_S = 20.0
@@ -111,8 +107,13 @@ def _live(
     commanded = [f"told-{number}" for number in range(1, _COMMANDED + 1)]
     interval_s = round(scale.devices * scale.publishing_s / scale.messages, 3)
     truths = [directory / "truth.jsonl", directory / "told.jsonl"]
+    token = operator_token(system, "chaos")
     commands = CommandTraffic(
-        system.endpoints.portal_url, _token(system), commanded, _COMMAND_EVERY_S, scale.seed
+        system.endpoints.portal_url,
+        token,
+        commanded,
+        _COMMAND_EVERY_S,
+        scale.seed,
     )
     with (
         _devices(system, fleet, truths[0], interval_s, scale.messages) as publishing,
@@ -125,7 +126,7 @@ def _live(
             report.wrong.append(f"the devices ended with status {publishing.returncode}")
         commands.stop()
         say("waiting for the commands")
-        states = _final_states(commands)
+        states = commands.final_states(_COMMANDS_WITHIN_S)
         listening.send_signal(signal.SIGINT)
         listening.wait(30)
     say("waiting until nothing is under way")
@@ -156,13 +157,6 @@ def _wait_received(system: SystemUnderFire, messages: int) -> None:
             return
 
 
-def _token(system: SystemUnderFire) -> str:
-    endpoints = system.endpoints
-    with open_accounts(endpoints.database_url, endpoints.redis_url) as accounts:
-        accounts.add("chaos", secrets.token_urlsafe(24), Role.OPERATOR)
-        return accounts.add_token("chaos", "", [Scope.READ, Scope.WRITE], 86_400).secret
-
-
 @contextmanager
 def _devices(
     system: SystemUnderFire,
@@ -171,35 +165,12 @@ def _devices(
     interval_s: float,
     count: int | None,
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """Simulated devices as a process outside the system; its truth is the witness."""
-    registry = devices_of(system.data_dir, system.endpoints.database_url)
-    passwords = {new.username: new.password for new in registry.add_many(device_ids)}
+    """Simulated devices behind the proxy, some of which misbehave where they are counted."""
     options: dict[str, Any] = {"interval_s": interval_s, "scenario": "thermal", "count": count}
     if count is not None:
         options["faults"] = {"malformed": 0.02, "duplicates": 0.02, "late": 0.01}
-    config = truth.with_suffix(".json")
-    config.touch(0o600)
-    config.write_text(
-        json.dumps(
-            {
-                "url": system.device_url,
-                "credentials": passwords,
-                "truth": str(truth),
-                "options": options,
-            }
-        )
-    )
-    with truth.with_suffix(".log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "plumbline.simulator", "--config", str(config)],
-            stdout=log,
-            stderr=log,
-        )
-    try:
+    with simulated_devices(system, device_ids, truth, options, system.device_url) as process:
         yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 def _strike(system: SystemUnderFire, report: ChaosReport, say: Callable[[str], None]) -> None:
@@ -258,18 +229,6 @@ def _later(lasting: list[threading.Timer], seconds: float, action: Callable[[], 
     timer = threading.Timer(seconds, action)
     timer.start()
     lasting.append(timer)
-
-
-def _final_states(commands: CommandTraffic) -> dict[str, str]:
-    deadline = time.monotonic() + _COMMANDS_WITHIN_S
-    while True:
-        states = commands.states()
-        if (
-            not {"queued", "sent", UNKNOWN}.intersection(states.values())
-            or time.monotonic() > deadline
-        ):
-            return states
-        time.sleep(1)
 
 
 # --- the judgement --------------------------------------------------------------------------

@@ -1,0 +1,1 @@
+"""Hours of the usual load on the whole system, and what grows meanwhile."""
