@@ -16,8 +16,9 @@ CREATE TABLE queue_block (
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 200,
         autovacuum_vacuum_cost_delay = 0, toast.autovacuum_vacuum_scale_factor = 0,
         toast.autovacuum_vacuum_threshold = 20000, toast.autovacuum_vacuum_cost_delay = 0);
--- It lives for a second: compressing it costs more than writing it.
+-- They live for a second: compressing them costs more than writing them.
 ALTER TABLE queue_block ALTER COLUMN content SET STORAGE EXTERNAL;
+ALTER TABLE queue_lease ALTER COLUMN message_ids SET STORAGE EXTERNAL;
 
 -- Room for the ids of a block behind each id that is given.
 ALTER TABLE queue_message ALTER COLUMN id SET INCREMENT BY 1000;
