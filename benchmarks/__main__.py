@@ -16,6 +16,7 @@ from benchmarks import (
     broker_residue,
     cold_start,
     command_latency,
+    drain,
     idle,
     portal,
     reading_path,
@@ -84,6 +85,16 @@ def _reading_path(options: argparse.Namespace) -> object:
     lines = reading_path.measure(options.readings, options.obvious_readings)
     _print_reading_path(lines)
     return [asdict(line) | {"rate": line.rate} for line in lines]
+
+
+def _drain(options: argparse.Namespace) -> object:
+    drains = drain.measure(options.readings)
+    print("backlog in the broker → a list in memory, acknowledged in batches of 1,000")
+    print(f"{'':26}{'readings/s':>12}{'CPU µs each':>13}")
+    for one in drains:
+        print(f"{one.name:26}{one.rate:>12,.0f}{one.cpu_us:>13.1f}")
+    print()
+    return [asdict(one) for one in drains]
 
 
 def _codecs(_: argparse.Namespace) -> object:
@@ -164,6 +175,7 @@ def _cold_start(_: argparse.Namespace) -> object:
 
 _BENCHMARKS: Mapping[str, Callable[[argparse.Namespace], object]] = {
     "reading-path": _reading_path,
+    "drain": _drain,
     "codecs": _codecs,
     "stages": _stages,
     "commands": _commands,

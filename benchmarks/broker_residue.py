@@ -163,10 +163,10 @@ def _kill_again_and_again(
     mode: JournalMode, kills: int, rate: float, seed: int, make: MakeServer
 ) -> Residue:
     chance = random.Random(seed)
-    with _broker(mode, make) as (server, passwords):
+    with fresh_broker(mode, make) as (server, passwords):
         address = (server.host, server.port)
         devices = [_Device(address, *item, rate / _DEVICES) for item in passwords.items()]
-        drain = _Drain(_ingest(server))
+        drain = _Drain(ingest(server))
         threads: list[_Device | _Drain] = [*devices, drain]
         for thread in threads:
             thread.start()
@@ -204,7 +204,7 @@ def _highest(numbers: Sequence[int]) -> Iterator[int]:
 def _speed(mode: JournalMode, make: MakeServer) -> float:
     """Return messages a second into the queue of the absent drain, all acknowledged."""
     messages = _SPEED_SYNCED_MESSAGES if mode == "synced" else _SPEED_MESSAGES
-    with _broker(mode, make) as (server, passwords):
+    with fresh_broker(mode, make) as (server, passwords):
         names = list(passwords)[:_SPEED_CONNECTIONS]
 
         def publish(name: str) -> None:
@@ -229,7 +229,7 @@ def _speed(mode: JournalMode, make: MakeServer) -> float:
 
 
 @contextmanager
-def _broker(
+def fresh_broker(
     mode: JournalMode, make: MakeServer
 ) -> Iterator[tuple[MosquittoServer, dict[str, str]]]:
     """Yield a fresh broker that knows the ingest session, and its devices' passwords."""
@@ -246,7 +246,7 @@ def _broker(
         server.start()
         try:
             server.wait_ready(_READY_S)
-            broker = _ingest(server)
+            broker = ingest(server)
             with broker.open(broker.addresses()[0]):
                 pass
             save(server.data_dir)
@@ -255,5 +255,6 @@ def _broker(
             server.stop()
 
 
-def _ingest(server: MosquittoServer) -> MqttBroker:
+def ingest(server: MosquittoServer) -> MqttBroker:
+    """Return the drain's side of the broker."""
     return MqttBroker(server.user_url(INGEST_USER), ["tilt/+/telemetry"])

@@ -68,20 +68,20 @@ def obvious_script(broker_url: str, database_url: str, readings: int) -> float:
             connection.execute(_INSERT_ONE, row_of(bytes(message.payload)))
             left -= 1
 
-        client = _client(broker_url, manual_ack=False)
+        client = connect(broker_url, manual_ack=False)
         client.on_message = store
         started = time.perf_counter()
         while left > 0:
             client.loop(1.0)
         seconds = time.perf_counter() - started
-        _close(client)
+        disconnect(client)
         return seconds
 
 
 def good_script(broker_url: str, database_url: str, readings: int, batch: int = 1000) -> float:
     """Return seconds with batches, unnest, and acknowledgement by hand after the commit."""
     with psycopg.connect(database_url, autocommit=True) as connection:
-        client = _client(broker_url, manual_ack=True)
+        client = connect(broker_url, manual_ack=True)
         waiting: list[mqtt.MQTTMessage] = []
         client.on_message = lambda _client, _userdata, message: waiting.append(message)
         left = readings
@@ -97,7 +97,7 @@ def good_script(broker_url: str, database_url: str, readings: int, batch: int = 
         while client.want_write():
             client.loop_write()
         seconds = time.perf_counter() - started
-        _close(client)
+        disconnect(client)
         return seconds
 
 
@@ -138,7 +138,8 @@ def _insert(connection: psycopg.Connection, rows: list[Row]) -> None:
     connection.execute(_INSERT_MANY, [list(column) for column in zip(*rows, strict=True)])
 
 
-def _client(broker_url: str, *, manual_ack: bool) -> mqtt.Client:
+def connect(broker_url: str, *, manual_ack: bool) -> mqtt.Client:
+    """Connect with the ingest session."""
     parts = urlsplit(broker_url)
     client = mqtt.Client(
         CallbackAPIVersion.VERSION2,
@@ -151,7 +152,8 @@ def _client(broker_url: str, *, manual_ack: bool) -> mqtt.Client:
     return client
 
 
-def _close(client: mqtt.Client) -> None:
+def disconnect(client: mqtt.Client) -> None:
+    """Disconnect, and read until the broker has closed the connection."""
     client.disconnect()
     while client.loop(0.1) == mqtt.MQTT_ERR_SUCCESS:
         pass
