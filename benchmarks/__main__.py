@@ -108,7 +108,7 @@ def _codecs(_: argparse.Namespace) -> object:
 
 def _stages(_: argparse.Namespace) -> object:
     found = stages.measure()
-    print("one process, µs a reading, batches of 1,000")
+    print("one process, µs of CPU a reading, batches of 1,000")
     for stage in found:
         print(f"{stage.name:40}{stage.us_per_reading:>8.1f}")
     print(f"{'together':40}{sum(stage.us_per_reading for stage in found):>8.1f}\n")

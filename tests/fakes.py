@@ -4,8 +4,10 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+
+from msgspec import structs
 
 from plumbline.adapters.clock import SystemClock
 from plumbline.adapters.sending import screen
@@ -210,7 +212,7 @@ class MemoryQueue:
         """Return the first messages without receiving them."""
         with self._changed:
             return [
-                replace(self._message(message), receipt_handle="")
+                structs.replace(self._message(message), receipt_handle="")
                 for message in self._messages[:limit]
             ]
 

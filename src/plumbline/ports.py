@@ -1,4 +1,8 @@
-"""What the use cases need from the outside: Protocols, and the values that cross them."""
+"""What the use cases need from the outside: Protocols, and the values that cross them.
+
+The values of which there is one a message are msgspec's: it makes them ten times as fast as frozen
+dataclasses.
+"""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -6,6 +10,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, Self
 from uuid import UUID
+
+import msgspec
 
 from plumbline.domain.account import ApiToken, Role, Scope, User
 from plumbline.domain.command_event import CommandEvent
@@ -25,11 +31,8 @@ class Clock(Protocol):
 # --- broker ---------------------------------------------------------------------------------
 
 
-@dataclass(slots=True)
-class BrokerMessage:
+class BrokerMessage(msgspec.Struct, frozen=True):
     """One MQTT message that the broker handed over and that waits for its acknowledgement.
-
-    Never changed; frozen, each would take four times as long to make.
 
     Attributes:
         topic: As published; bytes that are not UTF-8 are impossible in MQTT.
@@ -99,12 +102,11 @@ class Broker(Protocol):
 # --- queues ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class OutgoingMessage:
+class OutgoingMessage(msgspec.Struct, frozen=True):
     """A message to send. FIFO queues need ``group_id`` and ``deduplication_id``."""
 
     body: str
-    attributes: Mapping[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = msgspec.field(default_factory=dict)
     group_id: str | None = None
     deduplication_id: str | None = None
 
@@ -125,8 +127,7 @@ class SendFailure:
     sender_fault: bool
 
 
-@dataclass(frozen=True, slots=True)
-class QueueMessage:
+class QueueMessage(msgspec.Struct, frozen=True):
     """A received message; it comes again unless it is deleted before its visibility timeout."""
 
     message_id: str

@@ -72,7 +72,9 @@ class Played:
     def session(self, timeouts: Timeouts = _TIMEOUTS) -> MqttSession:
         """Connect."""
         endpoint = Endpoint.parse(self.url)
-        return MqttSession("played", self.address, endpoint, "c", SystemClock(), timeouts)
+        return MqttSession(
+            "played", self.address, endpoint, "c", clock=SystemClock(), timeouts=timeouts
+        )
 
 
 @contextmanager
@@ -258,7 +260,7 @@ def test_mosquitto_keeps_an_idle_session(mosquitto: "Broker") -> None:
     endpoint = Endpoint.parse(mosquitto.user_url(INGEST_USER))
     timeouts = Timeouts(keepalive_s=1)
     with MqttSession(
-        "a", mosquitto.host, endpoint, INGEST_USER, SystemClock(), timeouts
+        "a", mosquitto.host, endpoint, INGEST_USER, clock=SystemClock(), timeouts=timeouts
     ) as session:
         assert session.receive(10, linger_s=4, quiet_s=4) == []
         assert session.receive(10, linger_s=0.1, quiet_s=0.1) == []

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from uuid import uuid4
 
 import pytest
+from msgspec import structs
 
 from plumbline.adapters.postgres.database import Database
 from plumbline.adapters.postgres.queue import PostgresQueue, declare_queues
@@ -80,7 +81,7 @@ def batch_of_three() -> tuple[list[DeliveredReading], Receipt]:
 def test_purged_readings_are_discarded_in_the_ledger(site: Site) -> None:
     readings, receipt = batch_of_three()
     site.world.persist(receipt)
-    site.bury([encode_delivered(r) for r in readings])
+    site.bury([encode_delivered(*r) for r in readings])
     assert site.discarded() == 0
     assert site.admin.purge(DLQ, message_ids=[site.dead()[0].message_id]) == 1
     assert site.discarded() == 1
@@ -97,7 +98,7 @@ def test_a_delivery_with_an_outcome_is_not_discarded_too(site: Site) -> None:
     (refusal,) = batch.refuse()
     site.world.persist(*readings[:1])
     site.world.persist(*readings[1:], refusal, *events, batch.receipt({"dev-1": 6}))
-    site.bury([encode_delivered(r) for r in readings] + list(encode_refusal(refusal)))
+    site.bury([encode_delivered(*r) for r in readings] + list(encode_refusal(refusal)))
     site.bury([encode_event(event) for event in events])
     assert site.admin.purge(DLQ) == 6
     assert site.discarded() == 0
@@ -118,7 +119,7 @@ def test_a_delivery_that_is_in_another_queue_is_left_to_that(site: Site) -> None
     """Forwarded, but the deletion failed until the message was a dead letter."""
     readings, receipt = batch_of_three()
     site.world.persist(receipt)
-    site.bury([encode_delivered(r) for r in readings])
+    site.bury([encode_delivered(*r) for r in readings])
     site.db1.send([forward(site.dead()[0])])
     assert site.admin.purge(DLQ) == 3
     assert site.discarded() == 2
@@ -143,12 +144,12 @@ def test_a_refusal_in_parts_is_discarded_with_its_last_part(site: Site) -> None:
 def numbered(part: int, messages: Iterator[OutgoingMessage]) -> Iterator[OutgoingMessage]:
     """Give a part cut by the test the deduplication id it would have had."""
     for message in messages:
-        yield replace(message, deduplication_id=f"{message.deduplication_id}.{part}")
+        yield structs.replace(message, deduplication_id=f"{message.deduplication_id}.{part}")
 
 
 def test_a_purged_receipt_is_entered(site: Site) -> None:
     readings, receipt = batch_of_three()
-    site.bury([encode_delivered(readings[0]), encode_receipt(receipt)])
+    site.bury([encode_delivered(*readings[0]), encode_receipt(receipt)])
     assert site.admin.purge(DLQ) == 2
     assert site.world.persist(*readings[1:]).stored == 2
     assert site.discarded() == 1
@@ -158,7 +159,7 @@ def test_a_purged_receipt_is_entered(site: Site) -> None:
 def test_a_message_that_cannot_be_read_can_be_purged(site: Site) -> None:
     readings, receipt = batch_of_three()
     site.world.persist(receipt, *readings[1:])
-    broken = replace(encode_delivered(readings[0]), body="not JSON")
+    broken = structs.replace(encode_delivered(*readings[0]), body="not JSON")
     junk = OutgoingMessage("junk", {}, "x", "x")
     nobodys = OutgoingMessage("junk", {"type": "?", "delivery": "?"}, "x", "y")
     site.bury([broken, junk, nobodys])

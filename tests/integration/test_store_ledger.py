@@ -85,7 +85,7 @@ def encoded(delivery: Delivery) -> list[OutgoingMessage]:
         return [encode_command_event(delivery)]
     if isinstance(delivery, DeliveredEvent):
         return [encode_event(delivery)]
-    return [encode_delivered(delivery)]
+    return [encode_delivered(*delivery)]
 
 
 @pytest.fixture(params=[None, 1], ids=["rows", "blocks"])

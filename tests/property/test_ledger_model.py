@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
+from itertools import starmap
 from typing import ClassVar, TypeAlias
 from uuid import UUID, uuid4
 
@@ -87,7 +88,7 @@ class Ledger(RuleBasedStateMachine):
                 delivered += batch.deliver(reading(device, at), frame=frame)
             else:
                 events += batch.deliver_events(DeviceEvent(device, at, "status"), frame=frame)
-        self.queue.send([*map(encode_delivered, delivered), *map(encode_event, events)])
+        self.queue.send([*starmap(encode_delivered, delivered), *map(encode_event, events)])
         self.queue.send([message for refusal in refusals for message in encode_refusal(refusal)])
         self.batches.append(batch)
         self.deliveries += [*delivered, *events, *refusals]

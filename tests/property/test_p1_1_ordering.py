@@ -17,7 +17,6 @@ from plumbline.adapters.postgres.reading_store import PostgresReadingStore
 from plumbline.application.distribute import Distribute
 from plumbline.application.persist import Persist
 from plumbline.codecs.queue_message import encode_delivered
-from plumbline.domain.delivery import DeliveredReading
 from plumbline.domain.reading import Reading
 from plumbline.errors import QueueUnavailable
 from plumbline.topology import TOPOLOGY
@@ -37,9 +36,7 @@ class Way:
     def take(self, sequence: list[str], fifo_batch: int, batch: int) -> None:
         """Send one reading a device named, in order, and work everything off."""
         outgoing = [
-            encode_delivered(
-                DeliveredReading(Reading(device, NOON + timedelta(seconds=n), 1.0), uuid4(), NOON)
-            )
+            encode_delivered(Reading(device, NOON + timedelta(seconds=n), 1.0), uuid4(), NOON)
             for n, device in enumerate(sequence)
         ]
         assert self.distributing.send(outgoing) == []

@@ -8,7 +8,7 @@ import pytest
 from fake_broker import RECEIVED_AT, ScriptedQueue, queue_messages
 from plumbline.application.distribute import Distribute
 from plumbline.codecs.queue_message import encode_delivered, encode_receipt
-from plumbline.domain.delivery import DeliveredReading, Receipt
+from plumbline.domain.delivery import Receipt
 from plumbline.domain.reading import Reading
 from plumbline.errors import QueueUnavailable
 from plumbline.ports import OutgoingMessage
@@ -16,9 +16,7 @@ from plumbline.ports import OutgoingMessage
 
 def reading(device: str, second: int) -> OutgoingMessage:
     observed_at = RECEIVED_AT + timedelta(seconds=second)
-    return encode_delivered(
-        DeliveredReading(Reading(device, observed_at, 1.0), uuid4(), RECEIVED_AT)
-    )
+    return encode_delivered(Reading(device, observed_at, 1.0), uuid4(), RECEIVED_AT)
 
 
 def test_every_type_goes_to_its_queue_unchanged() -> None:

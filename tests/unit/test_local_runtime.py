@@ -11,6 +11,7 @@ from fake_broker import queue_messages
 from plumbline.adapters.watchdog import Heart
 from plumbline.errors import QueueUnavailable, StoreUnavailable
 from plumbline.lambdas.runtime import Context, Handler
+from plumbline.lambdas.sqs_event import event_of, messages_of
 from plumbline.local.context import LocalContext
 from plumbline.local.event_source import EventSourceThread, retry_delay_s
 from plumbline.local.function_status import StatusFile, read_all
@@ -212,6 +213,17 @@ def test_the_event_is_the_one_that_lambda_makes(tmp_path: Path) -> None:
     )
     assert record["messageAttributes"] == {"type": {"stringValue": "reading", "dataType": "String"}}
     assert record["attributes"]["ApproximateReceiveCount"] == "1"
+
+
+def test_the_records_of_the_event_say_what_the_messages_say() -> None:
+    """Our handlers take the messages from it as they are; any other reads them as SQS records."""
+    messages = batch("-a")
+    event = event_of(messages, "q")
+    records = event["Records"]
+    assert messages_of(event) == messages
+    assert messages_of({"Records": list(records)}) == messages
+    assert messages_of({"Records": records[1:]}) == messages[1:]
+    assert len(records) == 2
 
 
 def test_a_queue_that_is_down_is_asked_again(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterable
 from dataclasses import replace
+from itertools import islice, starmap
 from uuid import uuid4
 
 import pytest
@@ -15,6 +16,7 @@ from plumbline.codecs.queue_message import (
     encode_event,
     encode_receipt,
     encode_refusal,
+    forward,
 )
 from plumbline.domain.delivery import (
     DeliveredEvent,
@@ -23,6 +25,7 @@ from plumbline.domain.delivery import (
     Refusal,
     batch_of,
     delivery_id,
+    written_ids,
 )
 from plumbline.domain.device_event import DeviceEvent
 from plumbline.domain.reading import Reading, Status
@@ -40,7 +43,7 @@ def decoded(outgoing: Iterable[OutgoingMessage]) -> list[Content]:
 
 def test_each_kind_comes_out_as_it_went_in() -> None:
     delivered = DeliveredReading(Reading("a", RECEIVED_AT, 1.5), uuid4(), RECEIVED_AT)
-    framed = replace(delivered, frame=uuid4())
+    framed = delivered._replace(frame=uuid4())
     said = DeviceEvent(
         "a",
         RECEIVED_AT,
@@ -54,7 +57,7 @@ def test_each_kind_comes_out_as_it_went_in() -> None:
     event = DeliveredEvent(said, uuid4(), RECEIVED_AT, uuid4())
     bare = replace(event, event=DeviceEvent("a", RECEIVED_AT, "start"))
     outgoing = [
-        *map(encode_delivered, (delivered, framed)),
+        *starmap(encode_delivered, (delivered, framed)),
         *map(encode_event, (event, bare)),
         *encode_refusal(REFUSAL),
         encode_receipt(RECEIPT),
@@ -64,6 +67,8 @@ def test_each_kind_comes_out_as_it_went_in() -> None:
 
 def test_a_delivery_id_tells_its_batch() -> None:
     assert batch_of(delivery_id(RECEIPT.batch_id, 2**32 - 1)) == RECEIPT.batch_id
+    written = list(islice(written_ids(RECEIPT.batch_id), 300))
+    assert written == [str(delivery_id(RECEIPT.batch_id, index)) for index in range(300)]
 
 
 @pytest.mark.parametrize(
@@ -117,3 +122,22 @@ def test_a_body_that_is_not_of_its_type_is_refused(kind: str, changes: dict[str,
 def test_anything_else_is_refused(body: str, attributes: dict[str, str]) -> None:
     with pytest.raises(InvalidMessage):
         decoded([OutgoingMessage(body, attributes)])
+
+
+@pytest.mark.parametrize("text", ["", "7", "x" * 36, "0b2ad0e4-52a5-4a6b-8f8f-00000000000"])
+def test_a_delivery_that_is_no_uuid_goes_nowhere(text: str) -> None:
+    [good] = queue_messages([encode_delivered(Reading("a", RECEIVED_AT, 1.5), text, RECEIVED_AT)])
+    for use in (decode, forward):
+        with pytest.raises(InvalidMessage, match="UUID"):
+            use(good)
+
+
+@pytest.mark.parametrize("form", ["{}", "{{{}}}", "urn:uuid:{}"])
+def test_a_delivery_may_be_written_as_any_uuid(form: str) -> None:
+    identity = uuid4()
+    for text in (str(identity), identity.hex, str(identity).upper()):
+        delivery = form.format(text)
+        outgoing = encode_delivered(Reading("a", RECEIVED_AT, 1.5), delivery, RECEIVED_AT)
+        [content] = decoded([outgoing])
+        assert isinstance(content, DeliveredReading)
+        assert content.delivery_id == identity

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from msgspec import structs
 
 from command_world import CHIRPSTACK, THINGS_STACK, command
 from fake_broker import ScriptedQueue
@@ -172,7 +173,7 @@ def test_nobody_there_to_take_it_is_another_event() -> None:
 
 def broken(**changes: Any) -> QueueMessage:  # noqa: ANN401 - of any field
     good = message(order())
-    return replace(good, **changes)
+    return structs.replace(good, **changes)
 
 
 BROKEN_BODIES = [
@@ -436,7 +437,9 @@ def test_what_the_device_cannot_be_told_fails_with_the_reason(
 def test_attributes_that_the_relay_does_not_write_fail_the_command(name: str, value: str) -> None:
     world = lorawan_world()
     good = message(order("wall"), lorawan=THINGS_STACK)
-    world.use_case().run([replace(good, attributes={**good.attributes, name: value})], plenty)
+    world.use_case().run(
+        [structs.replace(good, attributes={**good.attributes, name: value})], plenty
+    )
     assert world.kinds == [K.FAILED]
 
 

@@ -47,7 +47,7 @@ class Distribute:
         batches: dict[str, list[tuple[int, OutgoingMessage]]] = {name: [] for name in self._queues}
         blocked: set[str] = set()
         for index, message in enumerate(messages):
-            if message.group_id is not None and message.group_id in blocked:
+            if blocked and message.group_id in blocked:
                 continue
             try:
                 batches[ROUTES[message_type(message)]].append((index, forward(message)))
@@ -66,6 +66,8 @@ def _with_later_of_group(
     messages: Sequence[QueueMessage], reasons: Mapping[int, str]
 ) -> dict[str, str]:
     failed: dict[str, str] = {}
+    if not reasons:
+        return failed
     blocked: set[str] = set()
     for index, message in enumerate(messages):
         if index in reasons:

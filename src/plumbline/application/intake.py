@@ -1,7 +1,7 @@
 """One batch of messages into the queue: decoded, ordered, sent, and receipted."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, MutableSet, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, MutableSet, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -21,11 +21,10 @@ from plumbline.codecs.telemetry import decode_message, device_of_topic
 from plumbline.domain.command_event import Arrival, CommandAnswer, CommandEvent
 from plumbline.domain.delivery import (
     DeliveredEvent,
-    DeliveredReading,
     Receipt,
     Refusal,
-    delivery_id,
     new_batch_id,
+    written_ids,
 )
 from plumbline.domain.device_event import DeviceEvent
 from plumbline.domain.reading import Reading, Status
@@ -34,7 +33,6 @@ from plumbline.ports import (
     BrokerMessage,
     Clock,
     LorawanDevices,
-    OutgoingMessage,
     Queue,
     SendFailure,
 )
@@ -104,31 +102,46 @@ class Intake:
         items = alarms_first(_items(messages, uplinks, batch_id, only or {}))
         outgoing = [message for item in items for message in item.messages]
         failed = {failure.index for failure in self._queue.send(outgoing)}
-        held: set[int] = set()
-        accepted: Counter[str] = Counter()
-        position = 0
-        for item in items:
-            span = range(position, position + len(item.messages))
-            position = span.stop
-            failures = failed.intersection(span)
-            if failures:
-                held.add(item.source)
-            if len(failures) < len(span):
-                # A large refused message that went in partly counts: its parts will be found.
-                accepted[item.device_id] += 1
+        held, accepted = _outcome(items, failed)
         taken = len(messages) - len(held) - len(waiting)
         if items:
-            receipt = Receipt(batch_id, now, taken, dict(accepted))
+            receipt = Receipt(batch_id, now, taken, accepted)
             _require_accepted(self._queue.send([encode_receipt(receipt)]))
-        kinds = Counter(item.kind for item in items)
+        kinds = [item.kind for item in items]
         return Accepted(
             frozenset(held),
             frozenset(waiting),
-            kinds[ItemKind.READING],
-            kinds[ItemKind.EVENT],
-            kinds[ItemKind.REFUSAL],
-            kinds[ItemKind.ANSWER],
+            kinds.count(ItemKind.READING),
+            kinds.count(ItemKind.EVENT),
+            kinds.count(ItemKind.REFUSAL),
+            kinds.count(ItemKind.ANSWER),
         )
+
+
+def _outcome(
+    items: Sequence[PendingItem], failed: Collection[int]
+) -> tuple[set[int], dict[str, int]]:
+    """Return which broker messages are held, and the number of accepted items by device.
+
+    Args:
+        items: In the order of sending.
+        failed: Positions of the queue messages that were not accepted.
+    """
+    held: set[int] = set()
+    accepted = Counter([item.device_id for item in items])
+    if not failed:
+        return held, accepted
+    position = 0
+    for item in items:
+        span = range(position, position + len(item.messages))
+        position = span.stop
+        failures = [index for index in span if index in failed]
+        if failures:
+            held.add(item.source)
+        # A large refused message that went in partly counts: its parts will be found.
+        if len(failures) == len(span):
+            accepted[item.device_id] -= 1
+    return held, +accepted
 
 
 def _require_accepted(failures: Sequence[SendFailure]) -> None:
@@ -143,24 +156,31 @@ def _items(
     batch_id: str,
     only: Mapping[int, int],
 ) -> Iterator[PendingItem]:
-    index = 0
+    identities = written_ids(batch_id)
     for source, message in enumerate(messages):
         uplink = uplinks.get(source)
         device_id = device_of_topic(message.topic) if uplink is None else uplink.device_id
         results = _results(message) if uplink is None else uplink.entries
+        taken = only.get(source)
         for position, result in enumerate(results):
-            if only.get(source, position) != position:
+            if taken is not None and taken != position:
                 continue
-            delivery = _Delivery(
-                source,
-                message,
-                delivery_id(batch_id, index),
-                device_id,
-                position if len(results) > 1 else None,
-                None if uplink is None else uplink.frame_of(position),
-            )
-            yield delivery.item(result)
-            index += 1
+            identity = next(identities)
+            frame = None if uplink is None else uplink.frame_of(position)
+            if isinstance(result, Reading):
+                outgoing = encode_delivered(result, identity, message.received_at, frame)
+                alarm = result.status is Status.ALARM
+                yield PendingItem(source, device_id, ItemKind.READING, alarm, (outgoing,))
+            else:
+                yield _other_item(
+                    source,
+                    message,
+                    UUID(identity),
+                    device_id,
+                    result,
+                    position=position if len(results) > 1 else None,
+                    frame=frame,
+                )
 
 
 def _results(message: BrokerMessage) -> Sequence[Reading | CommandAnswer | InvalidPayload]:
@@ -174,73 +194,56 @@ def _results(message: BrokerMessage) -> Sequence[Reading | CommandAnswer | Inval
         return [error]
 
 
-@dataclass(slots=True)
-class _Delivery:
-    """One item of a message.
+def _other_item(  # noqa: PLR0913 - all that is known of it
+    source: int,
+    message: BrokerMessage,
+    delivery: UUID,
+    device_id: str,
+    result: DeviceEvent | CommandAnswer | InvalidPayload,
+    *,
+    position: int | None,
+    frame: UUID | None,
+) -> PendingItem:
+    """Make what is sent for an item that is no reading.
 
-    Attributes:
+    Args:
         source: The message's index.
-        identity: The delivery id.
+        message: What held it.
+        delivery: Its delivery id.
+        device_id: Whose it is.
+        result: The item.
         position: Place in the message, where it holds several items.
         frame: The radio frame that brought it, if one did.
     """
-
-    source: int
-    message: BrokerMessage
-    identity: UUID
-    device_id: str
-    position: int | None
-    frame: UUID | None
-
-    def item(self, result: Reading | DeviceEvent | CommandAnswer | InvalidPayload) -> PendingItem:
-        """Make what is sent for it."""
-        received_at = self.message.received_at
-        match result:
-            case Reading():
-                reading = DeliveredReading(result, self.identity, received_at, self.frame)
-                return self._item(ItemKind.READING, result.status, [encode_delivered(reading)])
-            case DeviceEvent():
-                event = DeliveredEvent(
-                    result, self.identity, received_at, self.frame or self.identity
-                )
-                return self._item(ItemKind.EVENT, result.status, [encode_event(event)])
-            case CommandAnswer():
-                answer = encode_command_event(self._answer(result))
-                return self._item(ItemKind.ANSWER, None, [answer])
-            case InvalidPayload():
-                refusal = Refusal(
-                    delivery_id=self.identity,
-                    device_id=self.device_id,
-                    topic=self.message.topic,
-                    raw=self.message.payload,
-                    reason=result.reason,
-                    detail=result.detail,
-                    received_at=received_at,
-                    item=self.position,
-                )
-                return self._item(ItemKind.REFUSAL, None, list(encode_refusal(refusal)))
-
-    def _item(
-        self, kind: ItemKind, status: Status | None, messages: Sequence[OutgoingMessage]
-    ) -> PendingItem:
-        return PendingItem(
-            self.source,
-            self.device_id,
-            kind=kind,
-            alarm=status is Status.ALARM,
-            messages=messages,
-        )
-
-    def _answer(self, answer: CommandAnswer) -> CommandEvent:
-        message = self.message
-        return CommandEvent(
-            answer.command_id,
-            self.device_id,
-            answer.kind,
-            # What a network server's clock says, but never later than we had it.
-            min(answer.occurred_at or message.received_at, message.received_at),
-            detail=answer.detail,
-            arrival=Arrival(
-                self.identity, message.topic, message.payload, message.received_at, answer.sender
-            ),
-        )
+    received_at = message.received_at
+    match result:
+        case DeviceEvent():
+            event = DeliveredEvent(result, delivery, received_at, frame or delivery)
+            alarm = result.status is Status.ALARM
+            return PendingItem(source, device_id, ItemKind.EVENT, alarm, [encode_event(event)])
+        case CommandAnswer():
+            arrival = Arrival(delivery, message.topic, message.payload, received_at, result.sender)
+            answer = CommandEvent(
+                result.command_id,
+                device_id,
+                result.kind,
+                # What a network server's clock says, but never later than we had it.
+                min(result.occurred_at or received_at, received_at),
+                detail=result.detail,
+                arrival=arrival,
+            )
+            messages = [encode_command_event(answer)]
+            return PendingItem(source, device_id, ItemKind.ANSWER, alarm=False, messages=messages)
+        case InvalidPayload():
+            refusal = Refusal(
+                delivery_id=delivery,
+                device_id=device_id,
+                topic=message.topic,
+                raw=message.payload,
+                reason=result.reason,
+                detail=result.detail,
+                received_at=received_at,
+                item=position,
+            )
+            messages = list(encode_refusal(refusal))
+            return PendingItem(source, device_id, ItemKind.REFUSAL, alarm=False, messages=messages)

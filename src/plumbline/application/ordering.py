@@ -1,8 +1,9 @@
 """Alarms first, without changing the order of any device's messages."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
+
+import msgspec
 
 from plumbline.ports import OutgoingMessage
 
@@ -18,8 +19,7 @@ class ItemKind(Enum):
     """To a command."""
 
 
-@dataclass(frozen=True, slots=True)
-class PendingItem:
+class PendingItem(msgspec.Struct, frozen=True):
     """One delivery of a batch before it is sent.
 
     Attributes:

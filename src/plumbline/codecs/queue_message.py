@@ -19,6 +19,8 @@ from datetime import UTC, datetime
 from typing import Any, TypeAlias
 from uuid import NAMESPACE_OID, UUID, uuid5
 
+import msgspec
+
 from plumbline.codecs import command_event_json
 from plumbline.codecs.reading_json import decode_reading, encode_reading
 from plumbline.domain.command_event import CommandEvent
@@ -31,7 +33,7 @@ from plumbline.domain.delivery import (
     is_batch_id,
 )
 from plumbline.domain.device_event import DeviceEvent
-from plumbline.domain.reading import Status, format_time, is_device_id
+from plumbline.domain.reading import Reading, Status, format_time, is_device_id
 from plumbline.domain.reason import Reason
 from plumbline.errors import InvalidMessage
 from plumbline.ports import OutgoingMessage, QueueMessage
@@ -56,25 +58,25 @@ _RAW_BYTES_A_PART = 180_000
 _RECEIPT_GROUP = "$receipt"
 _UNATTRIBUTED_GROUP = "$unattributed"
 
+# What parsing gives each reading.
+_OF_PARSING = {DELIVERY_ATTRIBUTE, RECEIVED_AT_ATTRIBUTE}
+
 _ENCODER = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 
-def encode_delivered(delivered: DeliveredReading) -> OutgoingMessage:
-    """Make the queue message of a reading; its group is the device."""
-    identity = str(delivered.delivery_id)
+def encode_delivered(
+    reading: Reading, delivery_id: UUID | str, received_at: datetime, frame: UUID | None = None
+) -> OutgoingMessage:
+    """Make the queue message of a `DeliveredReading` of these; its group is the device."""
+    identity = str(delivery_id)
     attributes = {
         TYPE_ATTRIBUTE: READING,
         DELIVERY_ATTRIBUTE: identity,
-        RECEIVED_AT_ATTRIBUTE: format_time(delivered.received_at),
+        RECEIVED_AT_ATTRIBUTE: format_time(received_at),
     }
-    if delivered.frame is not None:
-        attributes[FRAME_ATTRIBUTE] = str(delivered.frame)
-    return OutgoingMessage(
-        body=encode_reading(delivered.reading),
-        attributes=attributes,
-        group_id=delivered.reading.device_id,
-        deduplication_id=identity,
-    )
+    if frame is not None:
+        attributes[FRAME_ATTRIBUTE] = str(frame)
+    return OutgoingMessage(encode_reading(reading), attributes, reading.device_id, identity)
 
 
 def encode_event(delivered: DeliveredEvent) -> OutgoingMessage:
@@ -182,10 +184,10 @@ def decode(message: QueueMessage) -> Content:
     try:
         if kind == READING:
             return DeliveredReading(
-                reading=decode_reading(message.body),
-                delivery_id=delivery_of(message),
-                received_at=_received_at(message),
-                frame=_frame(message),
+                decode_reading(message.body),
+                delivery_of(message),
+                _received_at(message),
+                _frame(message),
             )
         if kind == COMMAND_EVENT:
             return command_event_json.decode(message.body)
@@ -221,19 +223,28 @@ def delivery_of(message: QueueMessage) -> UUID:
     if text is None:
         return uuid5(NAMESPACE_OID, message.message_id)
     try:
-        return UUID(text)
+        return _uuid(text)
     except ValueError as error:
         msg = "the delivery attribute is not a UUID"
         raise InvalidMessage(msg) from error
 
 
 def forward(message: QueueMessage) -> OutgoingMessage:
-    """Make the message for the next queue: same body, with the identity it has here."""
-    attributes = dict(message.attributes)
+    """Make the message for the next queue: same body, with the identity it has here.
+
+    Raises:
+        InvalidMessage: Unknown type, or a reading whose delivery attribute is not a UUID.
+    """
+    attributes = message.attributes
     if message_type(message) == READING:
-        attributes.setdefault(DELIVERY_ATTRIBUTE, str(delivery_of(message)))
-        attributes.setdefault(RECEIVED_AT_ATTRIBUTE, format_time(message.sent_at))
-    return OutgoingMessage(body=message.body, attributes=attributes)
+        delivery = delivery_of(message)
+        if not attributes.keys() >= _OF_PARSING:
+            own = {
+                DELIVERY_ATTRIBUTE: str(delivery),
+                RECEIVED_AT_ATTRIBUTE: format_time(message.sent_at),
+            }
+            attributes = own | dict(attributes)
+    return OutgoingMessage(message.body, attributes)
 
 
 def _group_of_sender(event: CommandEvent) -> str:
@@ -241,6 +252,14 @@ def _group_of_sender(event: CommandEvent) -> str:
     if sender is None:
         return _UNATTRIBUTED_GROUP
     return sender.dev_eui or f"${sender.network_device_id}"
+
+
+def _uuid(text: str) -> UUID:
+    """Read a UUID; msgspec reads its usual forms in half the time."""
+    try:
+        return msgspec.convert(text, UUID)
+    except msgspec.ValidationError:
+        return UUID(text)
 
 
 def _received_at(message: QueueMessage) -> datetime:
@@ -281,7 +300,7 @@ def _moment(text: str) -> datetime:
     if moment.tzinfo is None:
         msg = "a time without a zone"
         raise ValueError(msg)
-    return moment.astimezone(UTC)
+    return moment if moment.tzinfo is UTC else moment.astimezone(UTC)
 
 
 def _refusal(members: dict[str, Any]) -> Refusal:

@@ -9,8 +9,11 @@ from a second handing-over by the broker, and every delivery is accounted for ex
 
 import re
 import secrets
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from itertools import count
+from typing import NamedTuple
 from uuid import UUID
 
 from plumbline.domain.device_event import DeviceEvent
@@ -40,6 +43,12 @@ def delivery_id(batch_id: str, index: int) -> UUID:
     return UUID(hex=f"{batch_id}{index:08x}")
 
 
+def written_ids(batch_id: str) -> Iterator[str]:
+    """Yield the ids of the batch's items, one after the other, as a UUID is written."""
+    prefix = str(delivery_id(batch_id, 0))[:-8]
+    return (f"{prefix}{index:08x}" for index in count())
+
+
 def batch_of(delivery: UUID) -> str:
     """Return the batch id inside a delivery id."""
     return delivery.hex[:_BATCH_HEX]
@@ -50,8 +59,7 @@ SAME_FRAME_WITHIN = timedelta(minutes=10)
 until it is acknowledged. Counters that start again can make two frames equal, but not so soon."""
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveredReading:
+class DeliveredReading(NamedTuple):
     """A reading on its way to the store.
 
     Attributes:

@@ -1,16 +1,19 @@
 """The SQS event of an event source mapping, and its answer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Any
+from typing import Any, overload
 
 from plumbline.ports import QueueMessage
 
 
 def messages_of(event: dict[str, Any]) -> list[QueueMessage]:
     """Return the event's records in their order."""
-    return [_message(record) for record in event["Records"]]
+    records = event["Records"]
+    if isinstance(records, _Received):
+        return list(records.messages)
+    return [_message(record) for record in records]
 
 
 def batch_response(failed: Iterable[str]) -> dict[str, Any]:
@@ -18,9 +21,34 @@ def batch_response(failed: Iterable[str]) -> dict[str, Any]:
     return {"batchItemFailures": [{"itemIdentifier": message_id} for message_id in failed]}
 
 
-def event_of(messages: Iterable[QueueMessage], queue: str) -> dict[str, Any]:
-    """Return the event that Lambda would make of received messages."""
-    return {"Records": [_record(message, queue) for message in messages]}
+def event_of(messages: Sequence[QueueMessage], queue: str) -> dict[str, Any]:
+    """Return the event that Lambda would make of received messages.
+
+    Its records are made as they are asked for; `messages_of` does not ask.
+    """
+    return {"Records": _Received(messages, queue)}
+
+
+class _Received(Sequence[dict[str, Any]]):
+    """Received messages, to be read as SQS records."""
+
+    def __init__(self, messages: Sequence[QueueMessage], queue: str) -> None:
+        self.messages = messages
+        self._queue = queue
+
+    def __len__(self) -> int:
+        return len(self.messages)
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[dict[str, Any]]: ...
+
+    def __getitem__(self, index: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
+        if isinstance(index, slice):
+            return [_record(message, self._queue) for message in self.messages[index]]
+        return _record(self.messages[index], self._queue)
 
 
 def _message(record: dict[str, Any]) -> QueueMessage:

@@ -82,7 +82,7 @@ class MqttBroker:
             raise BrokerUnavailable(msg)
         endpoint, ip = self._known[address]
         client_id = self._client_id or endpoint.username
-        session = MqttSession(address, ip, endpoint, client_id, self._clock)
+        session = MqttSession(address, ip, endpoint, client_id, clock=self._clock)
         try:
             if not session.session_present or address not in self._subscribed:
                 session.subscribe(self._topics, done=partial(self._subscribed.add, address))

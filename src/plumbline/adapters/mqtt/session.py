@@ -77,12 +77,13 @@ class MqttSession:
         BrokerUnavailable: Unreachable, refused, or not the host that its certificate should name.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one connection's whole world
         self,
         address: str,
         ip: str,
         endpoint: Endpoint,
         client_id: str,
+        *,
         clock: Clock,
         timeouts: Timeouts = _TIMEOUTS,
     ) -> None:

@@ -177,7 +177,7 @@ class _Work:
         if framed:
             times = first_times(connection, "reading", framed)
             self.readings = in_lock_order(
-                replace(d, reading=d.reading._replace(observed_at=times[d.delivery_id]))
+                d._replace(reading=d.reading._replace(observed_at=times[d.delivery_id]))
                 if d.delivery_id in times
                 else d
                 for d in self.readings
