@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import msgspec
 import psycopg
 
+from plumbline.adapters.postgres.binary_arrays import Texts
 from plumbline.adapters.postgres.queue_statements import Row, execute
 from plumbline.ports import OutgoingMessage, QueueMessage
 
@@ -33,12 +34,11 @@ def insert_block(
     Returns:
         False where nothing was sent, as the ids must be looked at one by one.
     """
-    ids = [message.deduplication_id for message in messages]
+    ids = Texts([message.deduplication_id for message in messages])
     if fifo:
         ((known,),) = execute(cursor, "is_any_known", queue_id=queue_id, deduplication_ids=ids)
         if known:
             return False
-    if fifo:
         contents = [(m.group_id, m.deduplication_id, m.attributes, m.body) for m in messages]
     else:
         contents = [(None, None, m.attributes, m.body) for m in messages]

@@ -1,15 +1,15 @@
 """Receipt handles, and the leases that they are good for."""
 
 import re
-from collections import defaultdict
 from collections.abc import Sequence
 
 import psycopg
 
 from plumbline.adapters.postgres.queue_statements import Row, execute
 
-# As message_of makes them: a receipt id and a message's id.
-_RECEIPT_HANDLE = re.compile(r"([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}):([0-9]{1,18})")
+# A receipt handle has a receipt id and a message's id, with a colon between.
+_RECEIPT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_MESSAGE_ID = re.compile(r"[0-9]{1,18}")
 
 
 def withdraw(
@@ -62,11 +62,16 @@ def _by_receipt(
 
     The receipts are sorted: two callers that lock the same ones in one order cannot deadlock.
     """
-    receipts: defaultdict[str, dict[int, str]] = defaultdict(dict)
+    receipts: dict[str, dict[int, str]] = {}
     foreign: list[str] = []
     for handle in receipt_handles:
-        if found := _RECEIPT_HANDLE.fullmatch(handle):
-            receipts[found[1]][int(found[2])] = handle
+        receipt_id, _, message_id = handle.partition(":")
+        if not _MESSAGE_ID.fullmatch(message_id):
+            foreign.append(handle)
+        elif (known := receipts.get(receipt_id)) is not None:
+            known[int(message_id)] = handle
+        elif _RECEIPT_ID.fullmatch(receipt_id):
+            receipts[receipt_id] = {int(message_id): handle}
         else:
             foreign.append(handle)
     return sorted(receipts.items()), foreign
