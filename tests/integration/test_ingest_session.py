@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
@@ -239,6 +240,22 @@ def test_a_message_of_any_size_comes_whole() -> None:
         assert payloads(batch) == [payload, b"x"]
 
 
+def test_a_message_bears_the_time_when_it_came() -> None:
+    release = threading.Event()
+
+    def script(connection: socket.socket) -> None:
+        connection.sendall(PRESENT)
+        assert release.wait(_TIMEOUT_S)
+        connection.sendall(message(1))
+
+    with played(script) as broker, broker.session() as session:
+        assert session.receive(1, linger_s=0.05, quiet_s=0.05) == []
+        before = datetime.now(UTC)
+        release.set()
+        [one] = session.receive(1, linger_s=5, quiet_s=5)
+        assert before <= one.received_at <= datetime.now(UTC)
+
+
 def test_an_idle_session_says_that_it_lives() -> None:
     pings: list[bytes] = []
 
@@ -306,6 +323,16 @@ def test_a_broker_that_takes_no_acknowledgements_gets_nothing_behind_half_a_one(
             release.set()
         rest = broker.rest.result()
     assert rest == (b"\x40\x02\x01\x02" * (len(rest) // 4 + 1))[: len(rest)]
+
+
+def test_a_message_with_qos_0_is_not_acknowledged() -> None:
+    with played(says(PRESENT, b"\x30\x04\x00\x01tx", message(1))) as broker:
+        with broker.session() as session:
+            batch = session.receive(2, linger_s=5, quiet_s=1)
+            assert [one.packet_id for one in batch] == [0, 1]
+            session.acknowledge(batch[:1])
+            session.acknowledge(batch)
+        assert broker.rest.result() == b"\x40\x02\x00\x01" + DISCONNECT
 
 
 def test_a_closed_session_sends_nothing() -> None:
