@@ -1,7 +1,7 @@
 """What the use cases need from the outside: Protocols, and the values that cross them.
 
-The values of which there is one a message are msgspec's: it makes them ten times as fast as frozen
-dataclasses.
+The values of which there is one a message are msgspec's: it makes them several times as fast as
+frozen dataclasses.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence

@@ -3,10 +3,13 @@
 import json
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import islice, starmap
 from uuid import uuid4
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from fake_broker import RECEIVED_AT, queue_messages
 from plumbline.codecs.queue_message import (
@@ -28,7 +31,7 @@ from plumbline.domain.delivery import (
     written_ids,
 )
 from plumbline.domain.device_event import DeviceEvent
-from plumbline.domain.reading import Reading, Status
+from plumbline.domain.reading import Reading, Status, format_time
 from plumbline.domain.reason import Reason
 from plumbline.errors import InvalidMessage
 from plumbline.ports import OutgoingMessage
@@ -141,3 +144,14 @@ def test_a_delivery_may_be_written_as_any_uuid(form: str) -> None:
         [content] = decoded([outgoing])
         assert isinstance(content, DeliveredReading)
         assert content.delivery_id == identity
+
+
+ZONES = [UTC, timezone(timedelta(hours=-3, minutes=-30))]
+
+
+@given(st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1), timezones=st.sampled_from(ZONES)))  # noqa: DTZ001 - the zones come beside
+@example(RECEIVED_AT.replace(microsecond=0))
+@example(RECEIVED_AT.replace(microsecond=120_000))
+def test_the_time_of_receipt_is_written_as_any_time(received_at: datetime) -> None:
+    outgoing = encode_delivered(Reading("a", RECEIVED_AT, 1.5), uuid4(), received_at)
+    assert outgoing.attributes["received_at"] == format_time(received_at)

@@ -17,6 +17,7 @@ HELD = "Held"
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _ATTRIBUTE_TYPE_BYTES = len("String")
 _UTF8_MAX_BYTES = 4
+_MAX_TEXTS = 1 + 2 * MAX_ATTRIBUTES
 _SURELY_SHORT = (MAX_MESSAGE_BYTES - MAX_ATTRIBUTES * _ATTRIBUTE_TYPE_BYTES) // _UTF8_MAX_BYTES
 
 
@@ -27,6 +28,8 @@ def screen(
 
     On a FIFO queue what follows a refused message in its group is held back.
     """
+    if _all_plain(messages, fifo=fifo):
+        return list(range(len(messages))), []
     accepted: list[int] = []
     failures: list[SendFailure] = []
     held: set[str | None] = set()
@@ -39,6 +42,22 @@ def screen(
             failures.append(SendFailure(index, *fault, sender_fault=True))
             held.add(message.group_id)
     return accepted, failures
+
+
+def _all_plain(messages: Sequence[OutgoingMessage], *, fifo: bool) -> bool:
+    """Tell, of all at once, whether none has a fault; where this says no, each is looked at."""
+    attributes = [message.attributes for message in messages]
+    names = set[str]().union(*attributes)
+    texts = [message.body for message in messages]
+    texts += [value for each in attributes for value in each.values()]
+    texts += names
+    return (
+        all(texts)
+        and len(names) <= MAX_ATTRIBUTES
+        and len(max(texts, key=len, default="")) <= _SURELY_SHORT // _MAX_TEXTS
+        and "".join(texts).isprintable()
+        and (not fifo or all(message.group_id and message.deduplication_id for message in messages))
+    )
 
 
 def hold(index: int) -> SendFailure:

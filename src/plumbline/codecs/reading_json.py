@@ -20,6 +20,7 @@ _MILLISECONDS_FROM = 100_000_000_000
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _STATUSES = {status.value: status for status in Status}
+_NORMAL = Status.NORMAL
 _INT64 = 2**63
 
 _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -139,7 +140,7 @@ def decode_reading(body: str) -> Reading:
 
 
 def _plain_reading(payload: bytes, device_id: str | None) -> Reading | None:
-    """Decode an object of known members, each once and none of them null, in a fifth of the time.
+    """Decode an object of known members, each once and none of them null, in a quarter of the time.
 
     What msgspec takes for `_Members`, the strict way takes too, with the same values; only of a key
     that stands twice it does not tell. But an object of n members is written with n - 1 commas at
@@ -162,7 +163,7 @@ def _plain_reading(payload: bytes, device_id: str | None) -> Reading | None:
         return None
     if own_id is None or observed_at is None or tilt_angle is None:
         return None
-    return Reading(own_id, observed_at, tilt_angle, status or Status.NORMAL, *others)
+    return Reading(own_id, observed_at, tilt_angle, status or _NORMAL, *others)
 
 
 def _reading(

@@ -13,11 +13,11 @@ from typing import Any, NoReturn
 from plumbline.domain.reason import Reason
 from plumbline.errors import InvalidPayload
 
-_RFC3339 = re.compile(
+_is_rfc3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]+)?"
     r"([Zz]|[+-][0-9]{2}:[0-9]{2})",
     re.ASCII,
-)
+).fullmatch
 
 
 class AmbiguousObject(dict[str, Any]):
@@ -90,7 +90,7 @@ def parse_time(text: str) -> datetime | None:
     Raises:
         ValueError, OverflowError: There is no such moment.
     """
-    if _RFC3339.fullmatch(text) is None:
+    if _is_rfc3339(text) is None:
         return None
     moment = datetime.fromisoformat(text.upper())
     return moment if moment.tzinfo is UTC else moment.astimezone(UTC)

@@ -24,6 +24,7 @@ UNATTRIBUTED = ""
 """The ledger's device id for messages whose topic names no valid device."""
 
 _BATCH_HEX = 24  # 96 of a UUID's 128 bits; the other 32 are the item's index
+_INDEX_BITS = 32
 _BATCH_ID = re.compile(r"[0-9a-f]{24}", re.ASCII)
 
 
@@ -51,7 +52,17 @@ def written_ids(batch_id: str) -> Iterator[str]:
 
 def batch_of(delivery: UUID) -> str:
     """Return the batch id inside a delivery id."""
-    return delivery.hex[:_BATCH_HEX]
+    return batch_named(batch_number(delivery))
+
+
+def batch_number(delivery: UUID) -> int:
+    """Return the batch id inside a delivery id as a number, which is quicker to count by."""
+    return delivery.int >> _INDEX_BITS
+
+
+def batch_named(number: int) -> str:
+    """Return the batch id that is this number."""
+    return f"{number:0{_BATCH_HEX}x}"
 
 
 SAME_FRAME_WITHIN = timedelta(minutes=10)

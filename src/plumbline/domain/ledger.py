@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from uuid import UUID
 
-from plumbline.domain.delivery import batch_of
+from plumbline.domain.delivery import batch_named, batch_number
 
 
 class Outcome(StrEnum):
@@ -27,13 +27,14 @@ def tally(
     outcomes: Mapping[Outcome, Iterable[tuple[UUID, str]]],
 ) -> dict[str, DeviceCounts]:
     """Count the deliveries (id, device id) of each outcome by batch id, device id and outcome."""
-    batches: dict[str, DeviceCounts] = {}
+    batches: dict[int, DeviceCounts] = {}
     for outcome, deliveries in outcomes.items():
         name = outcome.value
         for delivery_id, device_id in deliveries:
-            counts = batches.setdefault(batch_of(delivery_id), {}).setdefault(device_id, {})
+            devices = batches.setdefault(batch_number(delivery_id), {})
+            counts = devices.setdefault(device_id, {})
             counts[name] = counts.get(name, 0) + 1
-    return batches
+    return {batch_named(number): devices for number, devices in batches.items()}
 
 
 @dataclass(frozen=True, slots=True)

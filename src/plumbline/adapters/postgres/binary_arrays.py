@@ -20,9 +20,6 @@ from psycopg.postgres import types
 # Dimensions, "may hold NULL", element type, length, lower bound.
 _HEAD = struct.Struct(">iiIii")
 _LENGTH = struct.Struct(">i")
-_INT4 = struct.Struct(">ii")
-_INT8 = struct.Struct(">iq")
-_FLOAT8 = struct.Struct(">id")
 _NULL = _LENGTH.pack(-1)
 _UUID_LENGTH = _LENGTH.pack(16)
 
@@ -39,8 +36,10 @@ class Array:
     element: str
 
     def __init__(self, elements: Sequence[bytes]) -> None:
-        oid = types[self.element].oid
-        self.data = _HEAD.pack(1, 1, oid, len(elements), 1) + b"".join(elements)
+        self._set(len(elements), b"".join(elements))
+
+    def _set(self, length: int, packed: bytes | bytearray) -> None:
+        self.data = _HEAD.pack(1, 1, types[self.element].oid, length, 1) + packed
 
 
 class Texts(Array):
@@ -49,46 +48,83 @@ class Texts(Array):
     element = "text"
 
     def __init__(self, values: Sequence[str | None]) -> None:
-        encoded = [None if value is None else value.encode() for value in _some(values)]
+        pack = _LENGTH.pack
         super().__init__(
-            [_NULL if value is None else _LENGTH.pack(len(value)) + value for value in encoded]
+            [
+                _NULL if value is None else pack(len(text := value.encode())) + text
+                for value in _some(values)
+            ]
         )
 
 
-class Integers(Array):
+class _Numbers(Array):
+    """Of a type whose values are 4 or 8 bytes.
+
+    Attributes:
+        layout: Of a value's length and the value.
+        code: `struct`'s, of the value alone.
+    """
+
+    layout: struct.Struct
+    code: str
+
+    def __init__(self, values: Sequence[float | None]) -> None:
+        if all(value is None for value in values):
+            self._set(0, b"")
+            return
+        try:
+            self._set(len(values), self._pack_all(values))
+        except struct.error:  # some are None, or out of range
+            super().__init__(self._pack_each(values))
+
+    def _pack_all(self, values: Sequence[float | None]) -> bytearray:
+        """Pack all values by one call, and lay each byte of them where it belongs."""
+        bare = struct.pack(f">{len(values)}{self.code}", *values)
+        length, whole = self.layout.size - _LENGTH.size, self.layout.size
+        packed = bytearray(len(values) * whole)
+        packed[_LENGTH.size - 1 :: whole] = bytes([length]) * len(values)
+        for byte in range(length):
+            packed[_LENGTH.size + byte :: whole] = bare[byte::length]
+        return packed
+
+    def _pack_each(self, values: Sequence[float | None]) -> list[bytes]:
+        pack, length = self.layout.pack, self.layout.size - _LENGTH.size
+        try:
+            return [_NULL if value is None else pack(length, value) for value in values]
+        except struct.error as error:
+            msg = f"a value is out of range: {error}"
+            raise psycopg.DataError(msg) from error
+
+
+class Integers(_Numbers):
     """``int4[]``."""
 
     element = "int4"
-
-    def __init__(self, values: Sequence[int | None]) -> None:
-        super().__init__(_fixed(_INT4, 4, values))
+    layout, code = struct.Struct(">ii"), "i"
 
 
-class BigIntegers(Array):
+class BigIntegers(_Numbers):
     """``int8[]``."""
 
     element = "int8"
-
-    def __init__(self, values: Sequence[int | None]) -> None:
-        super().__init__(_fixed(_INT8, 8, values))
+    layout, code = struct.Struct(">iq"), "q"
 
 
-class Doubles(Array):
+class Doubles(_Numbers):
     """``float8[]``."""
 
     element = "float8"
-
-    def __init__(self, values: Sequence[float | None]) -> None:
-        super().__init__(_fixed(_FLOAT8, 8, values))
+    layout, code = struct.Struct(">id"), "d"
 
 
-class Moments(Array):
+class Moments(_Numbers):
     """``timestamptz[]``, from aware times."""
 
     element = "timestamptz"
+    layout, code = BigIntegers.layout, BigIntegers.code
 
     def __init__(self, values: Sequence[datetime]) -> None:
-        super().__init__(_fixed(_INT8, 8, [(value - _EPOCH) // _MICROSECOND for value in values]))
+        super().__init__([(value - _EPOCH) // _MICROSECOND for value in values])
 
 
 class Uuids(Array):
@@ -98,23 +134,15 @@ class Uuids(Array):
 
     def __init__(self, values: Sequence[UUID | None]) -> None:
         super().__init__(
-            [_NULL if value is None else _UUID_LENGTH + value.bytes for value in _some(values)]
+            [
+                _NULL if value is None else _UUID_LENGTH + value.int.to_bytes(16)
+                for value in _some(values)
+            ]
         )
 
 
 def _some(values: Sequence[_T | None]) -> Sequence[_T | None]:
     return values if any(value is not None for value in values) else ()
-
-
-def _fixed(layout: struct.Struct, length: int, values: Sequence[float | None]) -> list[bytes]:
-    if all(value is None for value in values):
-        return []
-    pack = layout.pack
-    try:
-        return [_NULL if value is None else pack(length, value) for value in values]
-    except struct.error as error:
-        msg = f"a value is out of range: {error}"
-        raise psycopg.DataError(msg) from error
 
 
 def _register(array: type[Array]) -> None:
