@@ -30,7 +30,12 @@ def add_chaos(proofs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> 
     chaos.add_argument(
         "--spare", action="append", choices=PARTS, default=[], help="leave this part alone"
     )
-    chaos.add_argument("--keep", type=Path, metavar="DIRECTORY", help="leave data and logs there")
+    chaos.add_argument(
+        "--keep",
+        type=Path,
+        metavar="DIRECTORY",
+        help="leave logs and truth there, and with --spare disks all data",
+    )
     chaos.add_argument(
         "--planted",
         choices=[*BUGS, "all"],
