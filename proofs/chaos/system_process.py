@@ -57,6 +57,7 @@ class SystemUnderFire(System):
     """
 
     options: list[str] = field(default_factory=list)
+    ready_within_s: float = 240.0  # its first drain may find all that waited meanwhile
     circumstances: str | None = None
     planted: bool = False
     small_disks: bool = False
