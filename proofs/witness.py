@@ -64,4 +64,4 @@ def operator_token(system: System, name: str) -> str:
     endpoints = system.endpoints
     with open_accounts(endpoints.database_url, endpoints.redis_url) as accounts:
         accounts.add(name, secrets.token_urlsafe(24), Role.OPERATOR)
-        return accounts.add_token(name, "", [Scope.READ, Scope.WRITE], 7 * 86_400).secret
+        return accounts.add_token(name, "", [Scope.READ, Scope.WRITE], 30 * 86_400).secret

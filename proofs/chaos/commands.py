@@ -2,7 +2,6 @@
 
 import http.client
 import itertools
-import json
 import random
 import threading
 import time
@@ -10,17 +9,16 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID, uuid5
 
-from plumbline.simulator.truth import CommandLine, read_truth
+from plumbline.simulator.truth import CommandLine, RepetitionLine, read_truth
+from proofs.chaos.portal import UNANSWERED, Portal
 
 _NAMESPACE = UUID("8d2f2f52-3f07-5b6c-9d0e-3a0f2c5a7b11")
 UNKNOWN = "unknown"
 """The state of a command for which the portal has no answer now."""
+UNDECIDED = frozenset({"queued", "sent", UNKNOWN})
 
-_TIMEOUT_S = 30.0  # the portal gives up on a database that says nothing after 22 s
 _RETRY_S = 0.5
 
 
@@ -29,16 +27,14 @@ class CommandTraffic(threading.Thread):
     """Orders one command after the other over REST; repeats a request until it is answered.
 
     Attributes:
-        portal_url: Of the portal.
-        token: An operator's.
+        portal: Whom to ask.
         device_ids: Who may get one.
         every_s: Between two.
         seed: Of who gets which.
         ordered: Ids by device, in the order of their issue.
     """
 
-    portal_url: str
-    token: str
+    portal: Portal
     device_ids: list[str]
     every_s: float
     seed: str
@@ -55,24 +51,33 @@ class CommandTraffic(threading.Thread):
         for number in itertools.count():
             if self._stopping.wait(self.every_s):
                 return
-            self._order(rng.choice(self.device_ids), number)
+            self._order(rng.choice(self.device_ids), str(number))
+
+    def order_at_once(self, each: int) -> set[str]:
+        """Order several commands for each device, one behind the other; return their ids."""
+        self._stopping.clear()
+        before = {one for ids in self.ordered.values() for one in ids}
+        for device_id in self.device_ids:
+            for number in range(each):
+                self._order(device_id, f"at once/{device_id}/{number}")
+        return {one for ids in self.ordered.values() for one in ids} - before
 
     def stop(self) -> None:
         """End after the command under way."""
         self._stopping.set()
         self.join()
 
-    def _order(self, device_id: str, number: int) -> None:
+    def _order(self, device_id: str, number: str) -> None:
         key = str(uuid5(_NAMESPACE, f"{self.seed}/{number}"))
         while True:
             try:
-                status, answer = self.request(
+                status, answer = self.portal.request(
                     "POST",
                     f"/api/v1/devices/{device_id}/commands",
                     {"command": "identify", "params": {"duration_s": 1}, "expires_in_s": 86_400},
                     {"Idempotency-Key": key},
                 )
-            except (OSError, http.client.HTTPException, ValueError):
+            except UNANSWERED:
                 status, answer = 503, {}
             if status == http.client.ACCEPTED:
                 self.ordered.setdefault(device_id, []).append(answer["command_id"])
@@ -82,30 +87,6 @@ class CommandTraffic(threading.Thread):
                 return
             if self._stopping.wait(_RETRY_S):
                 return
-
-    def request(
-        self,
-        method: str,
-        path: str,
-        body: dict[str, Any] | None = None,
-        headers: dict[str, str] | None = None,
-    ) -> tuple[int, dict[str, Any]]:
-        """Ask the portal; return status and JSON."""
-        connection = http.client.HTTPConnection(
-            str(urlsplit(self.portal_url).netloc), timeout=_TIMEOUT_S
-        )
-        try:
-            connection.request(
-                method,
-                path,
-                None if body is None else json.dumps(body),
-                {"Authorization": f"Bearer {self.token}", "Content-Type": "application/json"}
-                | (headers or {}),
-            )
-            response = connection.getresponse()
-            return response.status, json.loads(response.read() or b"{}")
-        finally:
-            connection.close()
 
     def states(self) -> dict[str, str]:
         """Return the state of every command that was ordered; ``unknown`` without an answer."""
@@ -120,7 +101,7 @@ class CommandTraffic(threading.Thread):
         deadline = time.monotonic() + within_s
         while True:
             states = self.states()
-            if not {"queued", "sent", UNKNOWN}.intersection(states.values()):
+            if not UNDECIDED.intersection(states.values()):
                 return states
             if time.monotonic() > deadline:
                 return states
@@ -128,15 +109,32 @@ class CommandTraffic(threading.Thread):
 
     def _state(self, command_id: str) -> str:
         try:
-            status, answer = self.request("GET", f"/api/v1/commands/{command_id}")
-        except (OSError, http.client.HTTPException, ValueError):
+            status, answer = self.portal.request("GET", f"/api/v1/commands/{command_id}")
+        except UNANSWERED:
             return UNKNOWN
         return str(answer["state"]) if status == http.client.OK else UNKNOWN
 
 
-def judge_commands(traffic: CommandTraffic, states: dict[str, str], truth: Path) -> list[str]:
-    """Return what went wrong with the commands."""
+def judge_commands(
+    traffic: CommandTraffic, states: dict[str, str], truth: Path, undisturbed: set[str]
+) -> list[str]:
+    """Return what went wrong with the commands.
+
+    Args:
+        traffic: Who ordered them.
+        states: Their last.
+        truth: Of the devices.
+        undisturbed: Those that were ordered when nothing was struck any more: they come once. After
+            a crash a command may come again, and its device knows it by its id.
+    """
     wrong = list(traffic.problems)
+    again = Counter(
+        line.command_id for line in read_truth(truth) if isinstance(line, RepetitionLine)
+    )
+    wrong += [
+        f"command {one} came {1 + again[one]} times although nothing was struck"
+        for one in sorted(undisturbed & again.keys())
+    ]
     executed: dict[str, list[tuple[datetime, str]]] = {}
     for line in read_truth(truth):
         if isinstance(line, CommandLine):

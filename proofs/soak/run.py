@@ -13,6 +13,7 @@ from e2e.conftest import System
 from plumbline.simulator.verify import verify
 from plumbline.simulator.verify_report import VerifyReport
 from proofs.chaos.commands import CommandTraffic, judge_commands
+from proofs.chaos.portal import Portal
 from proofs.chaos.system_process import logs_of
 from proofs.soak.drift import Drift, Limit, drifts
 from proofs.soak.leaks import LEAKS_SETTING, PROGRAM
@@ -150,15 +151,10 @@ def _live(system: System, report: SoakReport, directory: Path, say: Callable[[st
     load = report.load
     truth = directory / "truth.jsonl"
     fleet = [f"soak-{number:05d}" for number in range(1, load.devices + 1)]
-    traffic = CommandTraffic(
-        system.endpoints.portal_url,
-        operator_token(system, "soak"),
-        fleet,
-        _COMMAND_EVERY_S,
-        load.seed,
-    )
+    portal = Portal(system.endpoints.portal_url, operator_token(system, "soak"))
+    traffic = CommandTraffic(portal, fleet, _COMMAND_EVERY_S, load.seed)
     visitors = Visitors(
-        traffic,
+        portal,
         fleet,
         after_s=load.interval_s + _STATUS_WITHIN_S,
         every_s=_REQUEST_EVERY_S,
@@ -192,7 +188,7 @@ def _live(system: System, report: SoakReport, directory: Path, say: Callable[[st
     report.samples = sampler.samples
     report.answers = visitors.answers
     report.commands = len(states)
-    report.wrong += judge_commands(traffic, states, truth)
+    report.wrong += judge_commands(traffic, states, truth, undisturbed=set(states))
     report.account = system.settle(_SETTLED_WITHIN_S)
     report.truth = verify(truth, system.endpoints.database_url)
     report.wrong += _judge_truth(report)

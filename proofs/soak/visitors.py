@@ -5,9 +5,8 @@ import random
 import threading
 from collections import Counter
 from collections.abc import Sequence
-from http.client import HTTPException
 
-from proofs.chaos.commands import CommandTraffic
+from proofs.chaos.portal import UNANSWERED, Portal
 
 _PATHS = (
     "/api/v1/devices/{device}/status",
@@ -34,7 +33,7 @@ class Visitors(threading.Thread):
 
     def __init__(
         self,
-        portal: CommandTraffic,
+        portal: Portal,
         device_ids: Sequence[str],
         *,
         after_s: float,
@@ -61,7 +60,7 @@ class Visitors(threading.Thread):
             try:
                 status, _ = self._portal.request("GET", wanted)
                 self.answers[str(status)] += 1
-            except (OSError, HTTPException, ValueError) as error:
+            except UNANSWERED as error:
                 self.answers[type(error).__name__] += 1
 
     def stop(self) -> None:

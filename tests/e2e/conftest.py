@@ -43,6 +43,7 @@ class System:
         program: What is started: the command line.
         environment: Over ours.
         ports: Free ones.
+        ready_within_s: How long it may take to be ready.
     """
 
     data_dir: Path
@@ -57,6 +58,7 @@ class System:
     )
     program: list[str] = field(default_factory=lambda: PLUMBLINE)
     environment: dict[str, str] = field(default_factory=dict)
+    ready_within_s: float = _READY_S
     _process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def start(self) -> None:
@@ -65,7 +67,7 @@ class System:
         with (self.data_dir.parent / "up.log").open("ab") as log:
             environment = os.environ | self.environment
             self._process = subprocess.Popen(argv, stdout=log, stderr=log, env=environment)
-        wait_until(self._is_ready, _READY_S, "the system to be ready")
+        wait_until(self._is_ready, self.ready_within_s, "the system to be ready")
 
     def _is_ready(self) -> bool:
         assert self._process is not None

@@ -1,6 +1,7 @@
 """PostgreSQL, Redis and Mosquitto as child processes: started, killed, left behind, stopped."""
 
 import os
+import resource
 import shutil
 import signal
 import socket
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -41,6 +43,26 @@ server.wait_ready(30)
 print(server.pid, flush=True)
 time.sleep(60)
 """
+
+
+@contextmanager
+def no_room() -> Iterator[None]:
+    """Let every byte written to a file fail, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_start_on_a_full_disk_leaves_nothing_behind(data_dir: Path) -> None:
+    server = RedisServer(data_dir)
+    server.prepare()
+    before = sorted(path.name for path in server.directory.iterdir())
+    with no_room(), pytest.raises(OSError, match="File too large"):
+        server.prepare()
+    assert sorted(path.name for path in server.directory.iterdir()) == before
 
 
 @pytest.fixture(params=list(PROGRAMS), ids=lambda kind: PROGRAMS[kind])

@@ -28,11 +28,16 @@ class World:
         self.said: list[Publication] = []
         self.restarts = 0
         self.executed: list[tuple[str, str]] = []
+        self.repeated: list[str] = []
         [device] = make_fleet([DEVICE], "steady", 1, datetime.now(UTC))
         self.voice = MqttVoice(device)
         self.schedule = Schedule(0, 5000)
         self.commanded = CommandedDevice(
-            DEVICE, self._publish, self._restart, lambda *one: self.executed.append(one)
+            DEVICE,
+            self._publish,
+            self._restart,
+            lambda *one: self.executed.append(one),
+            self.repeated.append,
         )
         if started:
             self.start()
@@ -93,6 +98,7 @@ def test_a_command_is_executed_once_and_answered_each_time() -> None:
         assert world.executed == [(str(command.command_id), "reboot")]
         expected = (str(command.command_id), CommandEventKind.ACKNOWLEDGED, "")
         assert world.answers() == [expected, expected]
+        assert world.repeated == [str(command.command_id)]
 
     run(test)
 

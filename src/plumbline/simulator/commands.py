@@ -31,6 +31,7 @@ class CommandedDevice:
         publish: Sends a message as soon as that is possible.
         restart: Loses the connection, as a restart does.
         on_executed: Called with command id and name of what was done for the first time.
+        on_repeated: Called with the id of a command that came again.
     """
 
     def __init__(
@@ -39,12 +40,14 @@ class CommandedDevice:
         publish: Callable[[Publication], Awaitable[None]],
         restart: Restart,
         on_executed: Callable[[str, str], None],
+        on_repeated: Callable[[str], None],
     ) -> None:
         self.topic = COMMAND_TOPIC.format(device_id=device_id)
         self._device_id = device_id
         self._outbox = Outbox(publish)
         self._restart = restart
         self._on_executed = on_executed
+        self._on_repeated = on_repeated
         self._answers: OrderedDict[str, bytes] = OrderedDict()
         self._early: list[bytes] = []
         self._voice: MqttVoice | None = None
@@ -66,7 +69,9 @@ class CommandedDevice:
         command_id: str = command["command_id"]
         restarts = False
         answer = self._answers.get(command_id)
-        if answer is None:
+        if answer is not None:
+            self._on_repeated(command_id)
+        else:
             try:
                 self._execute(command, self._voice, self._schedule)
                 restarts = command["command"] == "reboot"

@@ -139,6 +139,7 @@ class _Fleet:
                 partial(self._say, device_id),
                 partial(self._restart, device_id),
                 partial(self._on_command, device_id),
+                partial(self._on_repeated, device_id),
             )
             for device_id in credentials
         }
@@ -297,6 +298,11 @@ class _Fleet:
             command_id=command_id,
             command=command,
             executed_at=datetime.now(UTC),
+        )
+
+    def _on_repeated(self, device_id: str, command_id: str) -> None:
+        self._truth.line(
+            "repetition", device=device_id, command_id=command_id, came_at=datetime.now(UTC)
         )
 
     def _on_executed(self, sender: Sender, downlink: Downlink) -> None:

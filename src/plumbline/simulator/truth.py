@@ -2,8 +2,9 @@
 
 Line kinds, told by ``type``: ``run`` (begins a run), ``device`` (what is true about a device),
 ``reading`` and ``malformed`` (one a published message), ``command`` and ``downlink`` (a device has
-done what it was told), ``end`` (the run ended in order). A file may hold several runs; a run
-without ``end`` was cut off, and its last half second may be missing.
+done what it was told), ``repetition`` (a command came again), ``end`` (the run ended in order). A
+file may hold several runs; a run without ``end`` was cut off, and its last half second may be
+missing.
 """
 
 from collections.abc import Iterator
@@ -92,12 +93,20 @@ class MalformedLine(msgspec.Struct, frozen=True, tag_field="type", tag="malforme
 
 
 class CommandLine(msgspec.Struct, frozen=True, tag_field="type", tag="command"):
-    """A command that an MQTT device has executed; a repetition has no line."""
+    """A command that an MQTT device has executed."""
 
     device: str
     command_id: str
     command: str
     executed_at: datetime
+
+
+class RepetitionLine(msgspec.Struct, frozen=True, tag_field="type", tag="repetition"):
+    """A command that came to an MQTT device again: answered again, not executed."""
+
+    device: str
+    command_id: str
+    came_at: datetime
 
 
 class DownlinkLine(msgspec.Struct, frozen=True, tag_field="type", tag="downlink"):
@@ -127,7 +136,14 @@ class EndLine(msgspec.Struct, frozen=True, tag_field="type", tag="end"):
 
 
 TruthLine = (
-    RunLine | DeviceLine | ReadingLine | MalformedLine | CommandLine | DownlinkLine | EndLine
+    RunLine
+    | DeviceLine
+    | ReadingLine
+    | MalformedLine
+    | CommandLine
+    | RepetitionLine
+    | DownlinkLine
+    | EndLine
 )
 
 _DECODER: msgspec.json.Decoder[TruthLine] = msgspec.json.Decoder(TruthLine)

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, LiteralString, cast
 import psycopg
 
 from plumbline.errors import StoreUnavailable
-from plumbline.simulator.verify_load import TruthLoader
+from plumbline.simulator.verify_load import CLOCK_TOLERANCE, TruthLoader
 from plumbline.simulator.verify_report import Difference, VerifyReport
 
 CHECKS = (
@@ -29,7 +30,12 @@ _NAME = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 
 def verify(
-    truth_path: Path, database_url: str, *, check_order: bool = True, limit: int = 10
+    truth_path: Path,
+    database_url: str,
+    *,
+    check_order: bool = True,
+    limit: int = 10,
+    clock_tolerance: timedelta = CLOCK_TOLERANCE,
 ) -> VerifyReport:
     """Compare what the simulated devices published with what is stored.
 
@@ -39,6 +45,7 @@ def verify(
         check_order: Whether ids must grow in the order of publishing. A standard queue may store
             a batch that it had to try again after later ones; then this is not asked.
         limit: Differences to return of each check; all are counted.
+        clock_tolerance: How far the receiver's clock may have been behind the simulator's.
 
     Raises:
         ConfigurationError: The file cannot be read, or is none.
@@ -49,7 +56,7 @@ def verify(
     try:
         with psycopg.connect(database_url) as connection:
             connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-            _compare(connection, TruthLoader(truth_path, report), checks, limit)
+            _compare(connection, TruthLoader(truth_path, report, clock_tolerance), checks, limit)
             connection.rollback()
     except psycopg.OperationalError as error:
         raise StoreUnavailable(str(error).partition("\n")[0]) from error

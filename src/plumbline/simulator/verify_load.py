@@ -24,7 +24,7 @@ from plumbline.simulator.truth import (
 from plumbline.simulator.verify_report import VerifyReport
 
 CLOCK_TOLERANCE = timedelta(minutes=5)
-"""How far the clocks of the simulator's machine and of the receiver may be apart."""
+"""How far the clocks of the simulator's machine and of the receiver are usually apart at most."""
 
 _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _VALUES = (
@@ -49,6 +49,7 @@ class TruthLoader:
     Attributes:
         path: The file.
         report: Whose counts it fills.
+        clock_tolerance: How far the receiver's clock may have been behind.
         periods: One row a run and device, once the readings were read.
         first_at, last_at: Device time of the earliest and the latest reading.
         received_from: Before this, nothing of the file was received.
@@ -56,6 +57,7 @@ class TruthLoader:
 
     path: Path
     report: VerifyReport
+    clock_tolerance: timedelta = CLOCK_TOLERANCE
     periods: list[PeriodRow] = field(default_factory=list)
     first_at: datetime | None = None
     last_at: datetime | None = None
@@ -88,7 +90,7 @@ class TruthLoader:
                     self._close(run, spans, cut=True)
                     run, spans = line, {}
                     report.runs += 1
-                    from_ = line.started_at - CLOCK_TOLERANCE
+                    from_ = line.started_at - self.clock_tolerance
                     self.received_from = min(from_, self.received_from or from_)
                 case EndLine():
                     self._close(run, spans, cut=False)
@@ -126,7 +128,7 @@ class TruthLoader:
         faults = run.parameters.get("faults", {})
         if cut and (faults.get("late") or faults.get("out_of_order")):
             return
-        received_from = run.started_at - CLOCK_TOLERANCE
+        received_from = run.started_at - self.clock_tolerance
         self.periods.extend((device, *span, received_from) for device, span in spans.items())
 
 

@@ -108,10 +108,14 @@ class Server(ManagedProcess):
         """
         path = home.directory / name
         descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-        give(Path(temporary), home.identity)
-        Path(temporary).replace(path)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+            give(Path(temporary), home.identity)
+            Path(temporary).replace(path)
+        except BaseException:  # such as on a full disk, at one start after the other
+            Path(temporary).unlink(missing_ok=True)
+            raise
 
     def _end_leftovers(self) -> None:
         end_leftovers(self._program, self.directory, self._death_signal, _LEFTOVER_PATIENCE_S)
