@@ -36,7 +36,8 @@ _STATUSES = {status.value: status for status in Status}
 _INT64 = 2**63
 
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+# ASCII: SQS refuses some characters that JSON has, such as U+FFFF.
+_ENCODER = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 
 def decode_payload(
