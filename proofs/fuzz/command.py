@@ -4,9 +4,13 @@ import argparse
 import os
 import secrets
 import tempfile
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
+from proofs.chaos.run import ENDS
 from proofs.fuzz.oracle import ACCEPTED
+from proofs.fuzz.over_mqtt import MqttReport, fuzz_over_mqtt
 from proofs.fuzz.run import FuzzReport, fuzz, make_case
 from proofs.fuzz.targets import targets
 
@@ -26,6 +30,12 @@ def add_fuzz(proofs: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
     parser.add_argument(
         "--target", action="append", choices=list(targets()), help="this one only; may be repeated"
     )
+    parser.add_argument(
+        "--messages",
+        type=int,
+        default=200_000,
+        help="over MQTT to a whole system, after that (default 200,000; 0: none)",
+    )
     parser.add_argument("--case", type=int, help="of one --target: throw it again, and say all")
     parser.set_defaults(prove=_prove)
 
@@ -42,7 +52,13 @@ def _prove(options: argparse.Namespace) -> int:
         names=options.target or (),
     )
     _print(seed, report)
-    return 1 if any(report.failures()) else 0
+    wrong = any(report.failures())
+    if options.messages and not options.target:
+        print(f"\nover MQTT: {options.messages:,} messages to a whole system", flush=True)
+        over_mqtt = fuzz_over_mqtt(seed, options.messages, lambda line: print(line, flush=True))
+        _print_over_mqtt(seed, over_mqtt)
+        wrong |= bool(over_mqtt.wrong)
+    return 1 if wrong else 0
 
 
 def _print(seed: str, report: FuzzReport) -> None:
@@ -69,10 +85,33 @@ def _print(seed: str, report: FuzzReport) -> None:
     print(f"{verdict}; again with --seed {seed}")
 
 
-def _words(words: dict[str, int]) -> str:
-    accepted = f"{words.get(ACCEPTED, 0):,} accepted"
-    others = sorted((-count, word) for word, count in words.items() if word != ACCEPTED)
-    return "; ".join([accepted, *(f"{-count:,} {word}" for count, word in others)])
+def _print_over_mqtt(seed: str, report: MqttReport) -> None:
+    account = report.account
+    print(f"{report.acknowledged:,} messages acknowledged, {account['messages']:,} received")
+    print(f"{report.left_out:,} left out: their time would be at the edge when they are received")
+    print(f"{account['received']:,} items")
+    for name in ENDS:
+        print(f"  {name.replace('_', ' '):14}{account[name]:>10,}")
+    reasons = Counter[str]()
+    for (_, reason, _, _), count in report.expected.quarantined.items():
+        reasons[reason] += count
+    print(f"quarantined, byte for byte: {_counts(reasons)}")
+    for line in report.wrong[:30]:
+        print(f"WRONG: {line}")
+    good = "all as was said before, no process ended"
+    verdict = f"{len(report.wrong):,} things are WRONG" if report.wrong else good
+    print(f"{verdict}; {report.seconds:.0f} s; again with --seed {seed}")
+
+
+def _words(words: Mapping[str, int]) -> str:
+    others = {word: count for word, count in words.items() if word != ACCEPTED}
+    return f"{words.get(ACCEPTED, 0):,} accepted; {_counts(others)}"
+
+
+def _counts(words: Mapping[str, int]) -> str:
+    return "; ".join(
+        f"{count:,} {word}" for word, count in sorted(words.items(), key=lambda one: -one[1])
+    )
 
 
 def _again(seed: str, names: list[str], number: int) -> int:

@@ -177,13 +177,14 @@ def _work(  # noqa: PLR0913, PLR0917 - what a process is told
                     del open_[index]
                     break
                 current[:] = [index, number]
-                _try(seed, target, number, report)
+                try_case(seed, target, number, report)
         after_first_mb = after_first_mb or _resident_mb()
     result.send((reports, _resident_mb() - after_first_mb))
     result.close()
 
 
-def _try(seed: str, target: Target, number: int, report: TargetReport) -> None:
+def try_case(seed: str, target: Target, number: int, report: TargetReport) -> None:
+    """Throw one case, and enter in the report what came of it."""
     signal.setitimer(signal.ITIMER_PROF, HUNG_AFTER_S)
     began = time.process_time()
     try:
