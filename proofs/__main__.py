@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from proofs.chaos.command import add_chaos
+from proofs.fuzz.command import add_fuzz
 from proofs.simulation.command import add_simulation
 from proofs.soak.command import add_soak
 
@@ -15,6 +16,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     proofs = parser.add_subparsers(required=True, metavar="PROOF")
     add_chaos(proofs)
     add_simulation(proofs)
+    add_fuzz(proofs)
     add_soak(proofs)
     options = parser.parse_args(arguments)
     status: int = options.prove(options)

@@ -71,13 +71,17 @@ class MqttDevice:
             self.acknowledged += 1
 
     def publish_many(self, topic: str, payloads: Iterable[bytes], *, qos: int = 1) -> int:
+        """Publish many on one topic; see publish_each."""
+        return self.publish_each(((topic, payload) for payload in payloads), qos=qos)
+
+    def publish_each(self, messages: Iterable[tuple[str, bytes]], *, qos: int = 1) -> int:
         """Publish many; return how many were acknowledged when the last was, or the broker went.
 
         QoS 0: when the broker has read them all.
         """
         sent, first = 0, self.acknowledged
         try:
-            for payload in payloads:
+            for topic, payload in messages:
                 packet_id = sent % 0xFFFF + 1
                 self._send(0x30 | qos << 1, _publish_body(topic, payload, qos, packet_id))
                 sent += 1

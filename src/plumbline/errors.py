@@ -28,6 +28,8 @@ translations.
 
 from plumbline.domain.reason import Reason
 
+_DETAIL_LENGTH = 300
+
 
 class PlumblineError(Exception):
     """Base of all errors raised on purpose."""
@@ -42,10 +44,11 @@ class InvalidPayload(PermanentError):
 
     Args:
         reason: One code of the closed list.
-        detail: One line for people, without the payload itself.
+        detail: One line for people, without the payload itself; cut to 300 characters.
     """
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
+        detail = detail[:_DETAIL_LENGTH]
         super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
         self.reason = reason
         self.detail = detail

@@ -238,6 +238,11 @@ def test_what_is_no_such_event_is_refused(said: tuple[str, dict[str, Any]], reas
         "v3/app@ttn/devices/dev1/up",
         THINGS_STACK_TOPIC + "push",
         THINGS_STACK_TOPIC + "replace",
+        # No names that a network server gives, and none that a queue's group may have.
+        "v3/app/devices/d\u00e9/down/ack",
+        f"v3/app/devices/{'d' * 101}/down/ack",
+        f"v3/app@{'t' * 101}/devices/d/down/ack",
+        f"application/{'a' * 101}/device/1000000000000001/event/ack",
     ],
 )
 def test_other_topics_are_not_about_answers(topic: str) -> None:

@@ -12,6 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fake_broker import RECEIVED_AT, queue_messages
+from plumbline.adapters.sending import screen
 from plumbline.codecs.queue_message import (
     Content,
     decode,
@@ -68,6 +69,36 @@ def test_each_kind_comes_out_as_it_went_in() -> None:
     assert decoded(outgoing) == [delivered, framed, event, bare, REFUSAL, RECEIPT]
 
 
+@pytest.mark.parametrize("text", ["\uffff", "\ufffe", "\x7f", "\U0010ffff", "\u00e9" * 4000])
+def test_any_text_that_json_has_can_be_sent(text: str) -> None:
+    """SQS refuses some characters: what holds one would stay with the broker for ever."""
+    reading = Reading("a", RECEIVED_AT, 1.5, extra={"note": text, text: 1})
+    delivered = DeliveredReading(reading, uuid4(), RECEIVED_AT)
+    sent = encode_delivered(delivered)
+    assert screen([sent], fifo=True) == ([0], [])
+    assert decoded([sent]) == [delivered]
+
+
+@pytest.mark.parametrize("raw", [b"", b"\xff" * 1_000_000])
+@pytest.mark.parametrize("topic", ["tilt/a/telemetry", "\u00e9" * 32_767])
+@pytest.mark.parametrize("detail", ["", "\u00e9" * 300])
+def test_the_largest_refusal_can_be_sent(raw: bytes, topic: str, detail: str) -> None:
+    refusal = replace(REFUSAL, raw=raw, topic=topic, detail=detail)
+    sent = list(encode_refusal(refusal))
+    assert screen(sent, fifo=True) == (list(range(len(sent))), [])
+    parts = [content for content in decoded(sent) if isinstance(content, Refusal)]
+    assert b"".join(part.raw for part in parts) == raw
+    assert [(part.part, part.parts) for part in parts] == [
+        (n, len(parts)) for n in range(len(parts))
+    ]
+
+
+def test_an_event_is_of_a_device() -> None:
+    event = DeliveredEvent(DeviceEvent("", RECEIVED_AT, "start"), uuid4(), RECEIVED_AT, uuid4())
+    with pytest.raises(InvalidMessage):
+        decoded([encode_event(event)])
+
+
 def test_a_delivery_id_tells_its_batch() -> None:
     assert batch_of(delivery_id(RECEIPT.batch_id, 2**32 - 1)) == RECEIPT.batch_id
     written = list(islice(written_ids(RECEIPT.batch_id), 300))
@@ -83,12 +114,24 @@ def test_a_delivery_id_tells_its_batch() -> None:
         ("receipt", {"items": {"a": -1}}),
         ("receipt", {"items": []}),
         ("receipt", {"messages": None}),
+        ("receipt", {"messages": True}),
+        ("receipt", {"messages": float("inf")}),
+        ("receipt", {"messages": 2**31}),
+        ("receipt", {"items": {"a": 2**31}}),
+        ("receipt", {"items": {"a": 0}}),
+        ("receipt", {"items": {"a": 1.5}}),
+        ("receipt", {"received_at": "0001-01-01T00:00:00+14:00"}),
         ("event", {"device_id": "a b"}),
         ("event", {"fields": []}),
         ("event", {"fields": {"a": "\ud800"}}),
         ("event", {"status": "bad mood"}),
         ("event", {"detail": None}),
+        ("event", {"fields": {"a": "\0"}}),
         ("event", {"snr": "high"}),
+        ("event", {"snr": 10**400}),
+        ("event", {"rssi": float("nan")}),
+        ("event", {"sequence": 2**63}),
+        ("event", {"sequence": "7"}),
         ("event", {"frame": "?"}),
         ("event", {"observed_at": "2026-01-18T10:30:00"}),
         ("refusal", {"device_id": "a b"}),
@@ -97,6 +140,11 @@ def test_a_delivery_id_tells_its_batch() -> None:
         ("refusal", {"topic": "\0"}),
         ("refusal", {"detail": "\ud800"}),
         ("refusal", {"part": 1}),
+        ("refusal", {"part": -1}),
+        ("refusal", {"part": float("inf")}),
+        ("refusal", {"parts": 2**31}),
+        ("refusal", {"item": 2**31}),
+        ("refusal", {"item": -1}),
         ("refusal", {"received_at": "2026-01-18T10:30:00"}),
     ],
 )

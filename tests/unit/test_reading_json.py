@@ -43,6 +43,12 @@ def reading_of(payload: bytes | dict[str, object]) -> Reading:
     return result
 
 
+def test_a_refusal_says_why_in_one_line_of_limited_length() -> None:
+    refusal = InvalidPayload(Reason.DEVICE_ID_MISMATCH, "x" * 5000)
+    assert refusal.detail == "x" * 300
+    assert str(refusal) == f"device_id_mismatch: {refusal.detail}"
+
+
 def test_the_documents_example_is_read() -> None:
     reading = reading_of(
         {

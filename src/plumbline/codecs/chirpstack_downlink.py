@@ -21,7 +21,7 @@ from plumbline.domain.reading import format_time
 from plumbline.domain.reason import Reason
 from plumbline.errors import InvalidPayload
 
-_TOPIC = re.compile(r"application/[^/]+/device/([^/]+)/event/(ack|txack)")
+_TOPIC = re.compile(r"application/[A-Za-z0-9_.-]{1,100}/device/([0-9A-Fa-f]{16})/event/(ack|txack)")
 
 
 def encode_downlink(command: Command, lorawan: Lorawan, downlink: Downlink) -> tuple[str, bytes]:

@@ -14,6 +14,8 @@ into message attributes:
 
 import base64
 import json
+import math
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
@@ -52,8 +54,11 @@ DELIVERY_ATTRIBUTE = "delivery"
 RECEIVED_AT_ATTRIBUTE = "received_at"
 FRAME_ATTRIBUTE = "frame"
 
-# A queue message holds 256 KiB with its attributes; base64 makes 4 of 3.
-_RAW_BYTES_A_PART = 180_000
+# A queue message holds 256 KiB; what is left is for its attributes and the part's number.
+_BODY_BYTES = 261_000
+
+_INT32, _INT64 = 2**31, 2**63
+_ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 _RECEIPT_GROUP = "$receipt"
 _UNATTRIBUTED_GROUP = "$unattributed"
@@ -107,26 +112,24 @@ def encode_event(delivered: DeliveredEvent) -> OutgoingMessage:
 
 def encode_refusal(refusal: Refusal) -> Iterator[OutgoingMessage]:
     """Make the queue messages of a refused message: one, or several for a large one."""
+    members = {
+        "delivery_id": str(refusal.delivery_id),
+        "device_id": refusal.device_id,
+        "topic": refusal.topic,
+        "reason": refusal.reason.value,
+        "detail": refusal.detail,
+        "received_at": format_time(refusal.received_at),
+        "item": refusal.item,
+    }
+    # Six characters may stand for one of a topic, which has up to 64 KiB; base64 makes 4 of 3.
+    raw_bytes = (_BODY_BYTES - len(_ENCODER.encode(members))) // 4 * 3
     raws = [
-        refusal.raw[start : start + _RAW_BYTES_A_PART]
-        for start in range(0, len(refusal.raw), _RAW_BYTES_A_PART)
+        refusal.raw[start : start + raw_bytes] for start in range(0, len(refusal.raw), raw_bytes)
     ] or [b""]
     for part, raw in enumerate(raws):
+        found = {"raw": base64.b64encode(raw).decode(), "part": part, "parts": len(raws)}
         yield OutgoingMessage(
-            body=_ENCODER.encode(
-                {
-                    "delivery_id": str(refusal.delivery_id),
-                    "device_id": refusal.device_id,
-                    "topic": refusal.topic,
-                    "raw": base64.b64encode(raw).decode(),
-                    "reason": refusal.reason.value,
-                    "detail": refusal.detail,
-                    "received_at": format_time(refusal.received_at),
-                    "item": refusal.item,
-                    "part": part,
-                    "parts": len(raws),
-                }
-            ),
+            body=_ENCODER.encode(members | found),
             attributes={TYPE_ATTRIBUTE: REFUSAL, DELIVERY_ATTRIBUTE: str(refusal.delivery_id)},
             group_id=refusal.device_id or _UNATTRIBUTED_GROUP,
             deduplication_id=f"{refusal.delivery_id}.{part}",
@@ -196,7 +199,14 @@ def decode(message: QueueMessage) -> Content:
         if kind == DEVICE_EVENT:
             return _event(members, delivery_of(message))
         return _refusal(members) if kind == REFUSAL else _receipt(members)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OverflowError,
+        RecursionError,
+    ) as error:
         msg = f"not a {kind}: {type(error).__name__}"
         raise InvalidMessage(msg) from error
 
@@ -285,22 +295,40 @@ def _event(members: dict[str, Any], identity: UUID) -> DeliveredEvent:
     if not isinstance(fields, dict):
         msg = "fields is no object"
         raise TypeError(msg)
-    json.dumps(fields, ensure_ascii=False, allow_nan=False).encode()  # a ValueError where it cannot
+    text = json.dumps(fields, ensure_ascii=False, allow_nan=False)  # a ValueError where it cannot
+    text.encode()
+    if _ESCAPED_NUL.search(text):
+        msg = "NUL in the fields"
+        raise ValueError(msg)
     event = DeviceEvent(
-        device_id=_device_id(members["device_id"]),
+        device_id=_owner(members["device_id"]),
         observed_at=_moment(members["observed_at"]),
         detail=_text(members["detail"]),
         status=Status(members["status"]),
         fields=fields,
         rssi_dbm=_number(members["rssi"]),
         snr_db=_number(members["snr"]),
-        sequence=None if members["sequence"] is None else int(members["sequence"]),
+        sequence=None
+        if members["sequence"] is None
+        else _whole(members["sequence"], -_INT64, _INT64),
     )
     return DeliveredEvent(event, identity, _moment(members["received_at"]), UUID(members["frame"]))
 
 
 def _number(value: Any) -> float | None:  # noqa: ANN401 - any JSON
-    return None if value is None else float(value)
+    number = None if value is None else float(value)
+    if number is not None and not math.isfinite(number):
+        msg = "not a finite number"
+        raise ValueError(msg)
+    return number
+
+
+def _whole(value: Any, minimum: int, end: int) -> int:  # noqa: ANN401 - any JSON
+    """Return what a column of the database can hold; one that it cannot would spoil its batch."""
+    if type(value) is not int or not minimum <= value < end:
+        msg = "not a whole number in range"
+        raise ValueError(msg)
+    return value
 
 
 def _moment(text: str) -> datetime:
@@ -312,10 +340,8 @@ def _moment(text: str) -> datetime:
 
 
 def _refusal(members: dict[str, Any]) -> Refusal:
-    part, parts = int(members["part"]), int(members["parts"])
-    if not 0 <= part < parts:
-        msg = "no such part"
-        raise ValueError(msg)
+    parts = _whole(members["parts"], 1, _INT32)
+    part = _whole(members["part"], 0, parts)
     return Refusal(
         delivery_id=UUID(members["delivery_id"]),
         device_id=_device_id(members["device_id"]),
@@ -324,7 +350,7 @@ def _refusal(members: dict[str, Any]) -> Refusal:
         reason=Reason(members["reason"]),
         detail=_text(members["detail"]),
         received_at=_moment(members["received_at"]),
-        item=None if members["item"] is None else int(members["item"]),
+        item=None if members["item"] is None else _whole(members["item"], 0, _INT32),
         part=part,
         parts=parts,
     )
@@ -335,12 +361,19 @@ def _receipt(members: dict[str, Any]) -> Receipt:
     if not is_batch_id(batch_id):
         msg = "not a batch id"
         raise ValueError(msg)
-    items = {_device_id(device): int(count) for device, count in members["items"].items()}
-    messages = int(members["messages"])
-    if messages < 0 or any(count < 1 for count in items.values()):
-        msg = "a count out of range"
-        raise ValueError(msg)
+    items = {
+        _device_id(device): _whole(count, 1, _INT32) for device, count in members["items"].items()
+    }
+    messages = _whole(members["messages"], 0, _INT32)
     return Receipt(batch_id, _moment(members["received_at"]), messages, items)
+
+
+def _owner(value: Any) -> str:  # noqa: ANN401 - any JSON
+    text = _device_id(value)
+    if text == UNATTRIBUTED:
+        msg = "an event of no device"
+        raise ValueError(msg)
+    return text
 
 
 def _device_id(value: Any) -> str:  # noqa: ANN401 - any JSON

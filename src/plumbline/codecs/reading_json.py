@@ -23,7 +23,9 @@ _STATUSES = {status.value: status for status in Status}
 _NORMAL = Status.NORMAL
 _INT64 = 2**63
 
-_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+# ASCII: SQS refuses some characters that JSON has, such as U+FFFF.
+_ENCODER = json.JSONEncoder(ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 _Angle = Annotated[float, Meta(ge=-180, le=180)]
 _Time = TypeVar("_Time")

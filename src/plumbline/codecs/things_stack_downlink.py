@@ -29,7 +29,8 @@ from plumbline.domain.reason import Reason
 from plumbline.errors import InvalidPayload
 
 _TOPIC = re.compile(
-    r"v3/(?P<application>[^/@]+)(?:@(?P<tenant>[^/@]+))?/devices/(?P<device>[^/]+)"
+    r"v3/(?P<application>[A-Za-z0-9_.-]{1,100})(?:@(?P<tenant>[A-Za-z0-9_.-]{1,100}))?"
+    r"/devices/(?P<device>[A-Za-z0-9_.-]{1,100})"
     r"/down/(?P<event>queued|sent|ack|nack|failed)"
 )
 _CORRELATION = "plumbline:"

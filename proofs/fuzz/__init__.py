@@ -1,0 +1,1 @@
+"""Damaged and made-up payloads for everything that reads what comes from outside."""
