@@ -16,6 +16,7 @@ from benchmarks import (
     broker_residue,
     cold_start,
     command_latency,
+    connections,
     idle,
     portal,
     reading_path,
@@ -40,6 +41,9 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=500, help="to the portal (default 500)")
     parser.add_argument("--seconds", type=int, default=10, help="of each load (default 10)")
     parser.add_argument("--users", type=int, default=500, help="of the portal (default 500)")
+    parser.add_argument(
+        "--devices", type=int, default=10_000, help="connected at once (default 10,000)"
+    )
     parser.add_argument("--kills", type=int, default=20, help="of each broker (default 20)")
     parser.add_argument("--rate", type=float, default=2_000.0, help="messages/s (default 2,000)")
     parser.add_argument("--seed", type=int, default=1, help="of the kills' moments (default 1)")
@@ -104,6 +108,19 @@ def _commands(_: argparse.Namespace) -> object:
     return asdict(latency)
 
 
+def _connections(options: argparse.Namespace) -> object:
+    found = connections.measure(options.devices)
+    print(
+        f"connections over TLS: {found.devices:,} devices "
+        f"registered in {found.registered_s:.1f} s, "
+        f"connected in {found.connected_s:.0f} s; Mosquitto {found.broker_mb:.0f} MB, "
+        f"{found.kib_each:.1f} KiB and {found.broker_cpu_ms:.2f} ms of CPU for each; "
+        f"all published, and stored after {found.stored_s:.0f} s, "
+        f"{'every one correct' if found.correct else 'NOT all correct'}\n"
+    )
+    return asdict(found)
+
+
 def _idle(options: argparse.Namespace) -> object:
     found = idle.measure(options.idle_seconds)
     print(
@@ -156,6 +173,7 @@ _BENCHMARKS: Mapping[str, Callable[[argparse.Namespace], object]] = {
     "reading-path": _reading_path,
     "codecs": _codecs,
     "commands": _commands,
+    "connections": _connections,
     "idle": _idle,
     "residue": _residue,
     "portal": _portal,
