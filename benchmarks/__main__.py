@@ -18,6 +18,7 @@ from benchmarks import (
     command_latency,
     connections,
     idle,
+    limits,
     portal,
     reading_path,
     sensor_codecs,
@@ -115,7 +116,8 @@ def _connections(options: argparse.Namespace) -> object:
         f"registered in {found.registered_s:.1f} s, "
         f"connected in {found.connected_s:.0f} s; Mosquitto {found.broker_mb:.0f} MB, "
         f"{found.kib_each:.1f} KiB and {found.broker_cpu_ms:.2f} ms of CPU for each; "
-        f"all published, and stored after {found.stored_s:.0f} s, "
+        f"all published, {found.cpu_ms_a_reading:.2f} ms for each reading, "
+        f"and stored after {found.stored_s:.0f} s, "
         f"{'every one correct' if found.correct else 'NOT all correct'}\n"
     )
     return asdict(found)
@@ -129,6 +131,13 @@ def _idle(options: argparse.Namespace) -> object:
         f"{found.servers_mb:.0f} MB servers; ready {found.start_s:.1f} s after the command\n"
     )
     return asdict(found)
+
+
+def _limits(_: argparse.Namespace) -> object:
+    found = limits.tables()
+    for table in found.values():
+        print(f"{table}\n")
+    return found
 
 
 def _residue(options: argparse.Namespace) -> object:
@@ -175,6 +184,7 @@ _BENCHMARKS: Mapping[str, Callable[[argparse.Namespace], object]] = {
     "commands": _commands,
     "connections": _connections,
     "idle": _idle,
+    "limits": _limits,
     "residue": _residue,
     "portal": _portal,
     "cold-start": _cold_start,
