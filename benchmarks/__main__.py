@@ -16,8 +16,10 @@ from benchmarks import (
     broker_residue,
     cold_start,
     command_latency,
+    connections,
     drain,
     idle,
+    limits,
     portal,
     reading_path,
     sensor_codecs,
@@ -42,6 +44,9 @@ def main() -> None:
     parser.add_argument("--connections", type=int, default=500, help="to the portal (default 500)")
     parser.add_argument("--seconds", type=int, default=10, help="of each load (default 10)")
     parser.add_argument("--users", type=int, default=500, help="of the portal (default 500)")
+    parser.add_argument(
+        "--devices", type=int, default=10_000, help="connected at once (default 10,000)"
+    )
     parser.add_argument("--kills", type=int, default=20, help="of each broker (default 20)")
     parser.add_argument("--rate", type=float, default=2_000.0, help="messages/s (default 2,000)")
     parser.add_argument("--seed", type=int, default=1, help="of the kills' moments (default 1)")
@@ -125,6 +130,20 @@ def _commands(_: argparse.Namespace) -> object:
     return asdict(latency)
 
 
+def _connections(options: argparse.Namespace) -> object:
+    found = connections.measure(options.devices)
+    print(
+        f"connections over TLS: {found.devices:,} devices "
+        f"registered in {found.registered_s:.1f} s, "
+        f"connected in {found.connected_s:.0f} s; Mosquitto {found.broker_mb:.0f} MB, "
+        f"{found.kib_each:.1f} KiB and {found.broker_cpu_ms:.2f} ms of CPU for each; "
+        f"all published, {found.cpu_ms_a_reading:.2f} ms for each reading, "
+        f"and stored after {found.stored_s:.0f} s, "
+        f"{'every one correct' if found.correct else 'NOT all correct'}\n"
+    )
+    return asdict(found)
+
+
 def _idle(options: argparse.Namespace) -> object:
     found = idle.measure(options.idle_seconds)
     print(
@@ -133,6 +152,13 @@ def _idle(options: argparse.Namespace) -> object:
         f"{found.servers_mb:.0f} MB servers; ready {found.start_s:.1f} s after the command\n"
     )
     return asdict(found)
+
+
+def _limits(_: argparse.Namespace) -> object:
+    found = limits.tables()
+    for table in found.values():
+        print(f"{table}\n")
+    return found
 
 
 def _residue(options: argparse.Namespace) -> object:
@@ -179,7 +205,9 @@ _BENCHMARKS: Mapping[str, Callable[[argparse.Namespace], object]] = {
     "codecs": _codecs,
     "stages": _stages,
     "commands": _commands,
+    "connections": _connections,
     "idle": _idle,
+    "limits": _limits,
     "residue": _residue,
     "portal": _portal,
     "cold-start": _cold_start,

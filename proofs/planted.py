@@ -4,18 +4,32 @@ A proof that does not notice one of them proves nothing. They are switched on fo
 ``planted(name)``; the product knows nothing of them.
 """
 
+import itertools
 from collections.abc import Callable, Iterator, Mapping, MutableSet, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
 from plumbline import topology
+from plumbline.application import relay_commands, send_command
 from plumbline.application.distribute import Distribute
 from plumbline.application.intake import Accepted, Intake
 from plumbline.application.persist import Persist
-from plumbline.ports import BrokerMessage, OutgoingMessage, PersistBatch, Queue, SendFailure
-from proofs.simulation import broker, faults, store, world
+from plumbline.codecs.command_queue import QueuedCommand, Withdrawal
+from plumbline.codecs.command_queue import decode as decode_command
+from plumbline.codecs.command_queue import encode as encode_command
+from plumbline.domain.command_event import CommandEventKind
+from plumbline.ports import (
+    BrokerMessage,
+    OutgoingMessage,
+    PersistBatch,
+    Queue,
+    QueueMessage,
+    SendFailure,
+)
+from proofs.simulation import broker, command_rows, faults, store, world
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +168,50 @@ def _swallowed_outage(stack: ExitStack) -> None:
     stack.enter_context(patch.object(Persist, "run", run_and_swallow))
 
 
+def _new_deduplication_ids(stack: ExitStack) -> None:
+    numbers = itertools.count()
+
+    def encode_anew(*args: Any) -> OutgoingMessage:  # noqa: ANN401 - handed on
+        message = encode_command(*args)
+        return replace(message, deduplication_id=f"{message.deduplication_id}.{next(numbers)}")
+
+    stack.enter_context(patch.object(relay_commands, "encode", encode_anew))
+
+
+def _all_on_their_way(stack: ExitStack) -> None:
+    stack.enter_context(patch.object(command_rows.MemoryCommands, "_has_turn", lambda *_: True))
+
+
+def _answers_of_anybody(stack: ExitStack) -> None:
+    stack.enter_context(patch.object(command_rows.MemoryCommands, "_may_answer", lambda *_: True))
+
+
+def _no_expiry(stack: ExitStack) -> None:
+    def decode_for_ever(message: QueueMessage) -> QueuedCommand | Withdrawal:
+        content = decode_command(message)
+        if isinstance(content, Withdrawal):
+            return content
+        later = content.command.expires_at + timedelta(days=1)
+        return replace(content, command=replace(content.command, expires_at=later))
+
+    stack.enter_context(patch.object(send_command, "decode", decode_for_ever))
+
+
+def _nobody_there(stack: ExitStack) -> None:
+    sent = CommandEventKind.SENT
+    stack.enter_context(patch.object(send_command, "_outcome", lambda _: (sent, "")))
+
+
+def _end_is_left(stack: ExitStack) -> None:
+    apply = command_rows.MemoryCommands._apply  # noqa: SLF001 - planted into it
+
+    def apply_always(self: command_rows.MemoryCommands, row: Any, events: Any) -> None:  # noqa: ANN401
+        row.ended_at = None
+        apply(self, row, events)
+
+    stack.enter_context(patch.object(command_rows.MemoryCommands, "_apply", apply_always))
+
+
 BUGS: Mapping[str, Bug] = {
     "automatic-acknowledgement": Bug(
         "the broker is told at once that a message has arrived", _automatic_acknowledgement
@@ -171,6 +229,16 @@ BUGS: Mapping[str, Bug] = {
     "short-visibility": Bug("a visibility timeout shorter than the work", _short_visibility),
     "naive-status": Bug("the last writer wins the device's status", _naive_status),
     "dropped-conflicts": Bug("a second, different reading is dropped", _dropped_conflicts),
+    "new-deduplication-ids": Bug(
+        "a command that is put into its queue again is another message", _new_deduplication_ids
+    ),
+    "all-on-their-way": Bug(
+        "a device's next command does not wait for the one before", _all_on_their_way
+    ),
+    "answers-of-anybody": Bug("a device may answer for another one's command", _answers_of_anybody),
+    "no-expiry": Bug("a command is sent although its time is over", _no_expiry),
+    "nobody-there": Bug("what no device was there to take counts as sent", _nobody_there),
+    "end-is-left": Bug("an answer that comes too late moves a command from its end", _end_is_left),
     "swallowed-outage": Bug("an error of the database is logged and forgotten", _swallowed_outage),
 }
 

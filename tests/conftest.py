@@ -5,7 +5,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -68,9 +68,13 @@ class Broker:
         next connection.
         """
         passwords = {device_id: secrets.token_urlsafe(24) for device_id in device_ids}
+        self.set_passwords(passwords)
+        return passwords
+
+    def set_passwords(self, passwords: Mapping[str, str]) -> None:
+        """Let devices connect with passwords that are given."""
         self._hashes.update({name: hash_password(value) for name, value in passwords.items()})
         self._publish()
-        return passwords
 
     def remove_device(self, device_id: str) -> None:
         """Let the device connect no more."""

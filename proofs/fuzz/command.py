@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from proofs.chaos.run import ENDS
+from proofs.chaos.judge import ENDS
 from proofs.fuzz.oracle import ACCEPTED
 from proofs.fuzz.over_mqtt import MqttReport, fuzz_over_mqtt
 from proofs.fuzz.run import FuzzReport, fuzz, make_case

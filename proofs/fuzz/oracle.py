@@ -208,7 +208,7 @@ def require_round_trip(content: Content) -> None:
     """Require that the queues bring over what was sent, whole, and within their limit."""
     match content:
         case DeliveredReading():
-            messages = [encode_delivered(content)]
+            messages = [encode_delivered(*content)]
         case DeliveredEvent():
             messages = [encode_event(content)]
         case Refusal():

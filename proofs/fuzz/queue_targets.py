@@ -18,7 +18,7 @@ from plumbline.codecs.queue_message import (
 )
 from plumbline.domain.command import Command, Verb
 from plumbline.domain.command_event import Arrival, CommandEvent, CommandEventKind, Sender
-from plumbline.domain.delivery import DeliveredEvent, DeliveredReading, Receipt, Refusal
+from plumbline.domain.delivery import DeliveredEvent, Receipt, Refusal
 from plumbline.domain.device_event import DeviceEvent
 from plumbline.domain.reading import Reading, Status
 from plumbline.domain.reason import Reason
@@ -79,7 +79,7 @@ def queued(now: datetime) -> list[Target]:
     lorawan = replace(lorawan, tenant="ttn", network_device_id="eui-1")
     commands = [command_queue.encode(command, 1, None), command_queue.encode(command, 2, lorawan)]
     kinds: Mapping[str, Sequence[OutgoingMessage]] = {
-        "reading": [encode_delivered(DeliveredReading(reading, _IDENTITY, now, _FRAME))],
+        "reading": [encode_delivered(reading, _IDENTITY, now, _FRAME)],
         "device event": [encode_event(DeliveredEvent(event, _IDENTITY, now, _FRAME))],
         "refusal": list(encode_refusal(refusal)),
         "receipt": [

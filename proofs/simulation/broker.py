@@ -1,8 +1,10 @@
 """A broker that keeps what it has acknowledged, and whose connections break."""
 
 from collections.abc import Sequence
-from typing import Self
+from datetime import datetime, timedelta
+from typing import NamedTuple, Self
 
+from plumbline.domain.publication import Publication
 from plumbline.errors import BrokerUnavailable
 from plumbline.ports import BrokerMessage, Clock
 from proofs.simulation.faults import Faults
@@ -10,14 +12,44 @@ from proofs.simulation.faults import Faults
 _ADDRESSES = ("task-a", "task-b")
 
 
+class Kept(NamedTuple):
+    """A message that waits for whoever it is for, and until when."""
+
+    publication: Publication
+    until: datetime | None
+
+
 class SimulatedBroker:
     """Two tasks, each with the messages that the ingest session has not acknowledged."""
 
     def __init__(self, clock: Clock, faults: Faults) -> None:
         self.queued: dict[str, list[tuple[int, str, bytes]]] = {a: [] for a in _ADDRESSES}
+        self._inboxes: dict[str, dict[str, list[Kept]]] = {a: {} for a in _ADDRESSES}
         self._clock = clock
         self._faults = faults
         self._packet_id = 0
+
+    def subscribe(self, address: str, to: str) -> None:
+        """Begin a session that gets what is published for a device or network server."""
+        self._inboxes[address].setdefault(to, [])
+
+    def take(self, address: str, to: str, now: datetime) -> list[Publication]:
+        """Return what the session has waiting and nobody wants expired, in order."""
+        if address in self._faults.away:
+            return []
+        waiting = self._inboxes[address][to]
+        self._inboxes[address][to] = []
+        return [kept.publication for kept in waiting if kept.until is None or now < kept.until]
+
+    def hand_out(self, address: str, to: str, publication: Publication, now: datetime) -> bool:
+        """Keep a message for its session; False where there is none."""
+        inbox = self._inboxes[address].get(to)
+        if inbox is None:
+            return False
+        life_s = publication.expires_in_s
+        until = None if life_s is None else now + timedelta(seconds=life_s)
+        inbox.append(Kept(publication, until))
+        return True
 
     def publish(self, address: str, topic: str, payload: bytes) -> bool:
         """Take a message with QoS 1; False where its sender hears no acknowledgement."""

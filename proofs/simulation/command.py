@@ -58,12 +58,13 @@ def _print(seed: str, report: Report) -> None:
         f"deliveries {report.received:,} = stored {report.stored:,} + duplicates "
         f"{report.duplicates:,} + conflicts {report.conflicts:,} + quarantined "
         f"{report.quarantined:,}\n"
+        f"commands {report.commands:,}\n"
         f"faults {report.faults.total():,}:"
     )
     for what, count in sorted(report.faults.items()):
         print(f"{count:>9,}  {what}")
     if report.failed is None:
-        print("nothing lost, doubled, overtaken or stale; the account balanced at every hour")
+        print("nothing lost, doubled, overtaken, late or stale; the account balanced at every hour")
     else:
         _print_life(report.failed)
 

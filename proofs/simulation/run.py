@@ -32,6 +32,7 @@ class LifeReport:
     duplicates: int
     conflicts: int
     quarantined: int
+    commands: int
     faults: Counter[str]
     digest: str
     wrong: list[str]
@@ -50,6 +51,7 @@ class Report:
     duplicates: int = 0
     conflicts: int = 0
     quarantined: int = 0
+    commands: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     failed: LifeReport | None = None
 
@@ -64,6 +66,7 @@ class Report:
             "duplicates",
             "conflicts",
             "quarantined",
+            "commands",
         ):
             setattr(self, name, getattr(self, name) + getattr(one, name))
         self.faults += one.faults
@@ -110,6 +113,7 @@ def live(life: Life, bug: str | None = None, trace: Path | None = None) -> LifeR
         duplicates=total.duplicates,
         conflicts=total.conflicts,
         quarantined=total.quarantined,
+        commands=len(world.commanding.rows.rows),
         faults=world.faults.struck,
         digest=world.digest,
         wrong=judge(world),

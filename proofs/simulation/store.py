@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from plumbline.codecs.queue_message import decode
+from plumbline.domain.command_event import Arrival, CommandEvent
 from plumbline.domain.delivery import DeliveredReading, Receipt, Refusal, batch_of
 from plumbline.domain.ledger import Accountant, BatchEntries, LedgerAccount, Outcome, tally
 from plumbline.domain.reading import Reading
@@ -15,15 +16,21 @@ from plumbline.ports import (
     PersistOutcome,
     QueueMessage,
 )
+from proofs.simulation.command_rows import MemoryCommands, TakenIn
 
 Place = tuple[str, datetime]
 """Device and its time: one reading each."""
 
 
 class MemoryStore:
-    """Readings, what became of every delivery, and the ledger."""
+    """Readings, what became of every delivery, and the ledger.
 
-    def __init__(self) -> None:
+    Args:
+        commands: Hear what is said of them; without, nothing is.
+    """
+
+    def __init__(self, commands: MemoryCommands | None = None) -> None:
+        self._commands = commands
         self.rows: dict[Place, Reading] = {}
         self.conflicts: dict[Place, list[Reading]] = {}
         self.quarantine: dict[UUID, Refusal] = {}
@@ -42,7 +49,15 @@ class MemoryStore:
             outcome = self._take(delivered.reading)
             self._outcomes[delivered.delivery_id] = outcome
             new[outcome].append((delivered.delivery_id, delivered.reading.device_id))
-        for refusal in batch.refusals:
+        taken, known = self._hear(batch)
+        repeated += known
+        for event in taken.stored:
+            self._outcomes[event.delivery_id] = Outcome.STORED
+            new[Outcome.STORED].append((event.delivery_id, event.device_id))
+        for event in taken.duplicates:
+            self._outcomes[event.delivery_id] = Outcome.DUPLICATE
+            new[Outcome.DUPLICATE].append((event.delivery_id, event.device_id))
+        for refusal in [*batch.refusals, *taken.refusals]:
             if refusal.delivery_id in self._outcomes:
                 repeated += 1
                 continue
@@ -60,6 +75,13 @@ class MemoryStore:
             quarantined=len(new[Outcome.QUARANTINED]),
             repeated=repeated,
         )
+
+    def _hear(self, batch: PersistBatch) -> tuple[TakenIn, int]:
+        """Take in what was heard of commands; also return how much of it was known."""
+        if self._commands is None or not batch.command_events:
+            return TakenIn(), 0
+        fresh = [e for e in batch.command_events if e.delivery_id not in self._outcomes]
+        return self._commands.take_in(fresh), len(batch.command_events) - len(fresh)
 
     def _take(self, reading: Reading) -> Outcome:
         place = (reading.device_id, reading.observed_at)
@@ -123,6 +145,8 @@ class MemoryStore:
                 case DeliveredReading(reading=reading, delivery_id=delivery):
                     found[delivery] = reading.device_id
                 case Refusal(device_id=device_id, delivery_id=delivery):
+                    found[delivery] = device_id
+                case CommandEvent(device_id=device_id, arrival=Arrival(delivery_id=delivery)):
                     found[delivery] = device_id
         return {d: of for d, of in found.items() if d not in self._outcomes}
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from plumbline.domain.reading import Reading
+from proofs.simulation.command_verdict import judge_commands, pending
 from proofs.simulation.world import World
 
 
@@ -15,6 +16,8 @@ def judge(world: World) -> list[str]:
         *_invented(world),
         *_out_of_order(world),
         *_stale(world),
+        *judge_commands(world.commanding, _refused(world)),
+        *pending(world.commanding),
     ]
 
 
@@ -33,7 +36,7 @@ def _unaccounted(world: World) -> Iterator[str]:
 def _lost(world: World) -> Iterator[str]:
     """Each acknowledged reading is stored, or kept as a conflict or with its payload."""
     store = world.store
-    refused = {refusal.raw for refusal in store.quarantine.values()}
+    refused = _refused(world)
     for published in world.witness.acknowledged:
         if published.payload in refused:
             continue
@@ -43,6 +46,10 @@ def _lost(world: World) -> Iterator[str]:
             place = (reading.device_id, reading.observed_at)
             if store.rows.get(place) != reading and reading not in store.conflicts.get(place, []):
                 yield f"lost: {reading}"
+
+
+def _refused(world: World) -> set[bytes]:
+    return {refusal.raw for refusal in world.store.quarantine.values()}
 
 
 def _invented(world: World) -> Iterator[str]:

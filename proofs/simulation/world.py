@@ -24,6 +24,7 @@ from plumbline.errors import TransientError
 from plumbline.ports import OutgoingMessage, Queue, QueueMessage, SendFailure
 from plumbline.topology import TOPOLOGY
 from proofs.simulation.broker import SimulatedBroker
+from proofs.simulation.commanding import Commanding
 from proofs.simulation.devices import SimulatedDevice, Witness
 from proofs.simulation.faults import Faults, FaultyQueue, FaultyStore, Killed, Severity
 from proofs.simulation.store import MemoryCache, MemoryStore
@@ -33,6 +34,7 @@ _HOUR_S = 3600.0
 _POLL_S = 60.0
 _RESTART_S = 5.0
 _LONGEST_JUMP_S = 900.0
+# Beyond the longest life of a command, and the time that an answer may take.
 _SETTLING_S = 2 * _HOUR_S
 
 Asked = tuple[Reading, str]
@@ -74,13 +76,23 @@ class World:
         self.clock = JumpingClock(self.scheduler)
         self.broker = SimulatedBroker(self.clock, self.faults)
         self.witness = Witness()
-        self.store = MemoryStore()
+        self._ids = self._fork("ids")
+        self.queues = {name: self._queue(name) for name in ("distributing", "db1")}
+        self.commanding = Commanding(
+            fork=self._fork,
+            record=self.record,
+            scheduler=self.scheduler,
+            clock=self.clock,
+            faults=self.faults,
+            broker=self.broker,
+            queue=self._queue,
+            events=self.queues["distributing"],
+        )
+        self.store = MemoryStore(self.commanding.rows)
         self.cache = MemoryCache()
         self.buried: set[str] = set()
         self.wrong: list[str] = []
-        self._ids = self._fork("ids")
         self.forwarded: dict[str, list[Asked]] = {}
-        self.queues = {name: self._queue(name) for name in ("distributing", "db1")}
         self.admin = MemoryQueueAdmin(*self.queues.values())
         self.devices = [
             SimulatedDevice(
@@ -141,6 +153,7 @@ class World:
         for number in range(3):
             start(self._event_source("db1", number, self._persisting))
         start(self._sync())
+        self._start_commands()
         if self._life.severity is not None:
             for part in ("queues", "database", "cache", *self.broker.addresses()):
                 start(self._outages(part, self._life.severity))
@@ -153,7 +166,21 @@ class World:
         self.clock.ahead_s = 0.0
         for device in self.devices:
             device.publishes = False
+        self.commanding.issues = False
         self._settle()
+
+    def _start_commands(self) -> None:
+        start = self.scheduler.start
+        commanding = self.commanding
+        start(commanding.operator())
+        for number in range(2):
+            start(commanding.relay(number, self._process))
+        for name, queue in commanding.queues.items():
+            send = commanding.sender(name)
+            for number in range(2):
+                start(self._event_source(name, number, send, queue))
+        for life in commanding.devices():
+            start(life)
 
     def _settle(self) -> None:
         """Come to rest; an operator brings back what was given up, until all is done."""
@@ -218,9 +245,11 @@ class World:
         self.record(f"persisted {report.outcome}")
         return set(report.failed)
 
-    def _event_source(self, name: str, number: int, work: Work) -> Process:
+    def _event_source(
+        self, name: str, number: int, work: Work, of: MemoryQueue | None = None
+    ) -> Process:
         """Feed a function from a queue, as Lambda's event source mapping does."""
-        queue = FaultyQueue(self.queues[name], self.faults)
+        queue = FaultyQueue(of or self.queues[name], self.faults)
         batch_size = next(s for s in TOPOLOGY.event_sources if s.queue == name).batch_size
         longest_s = self._timeout_s(name)
         rng = self._fork(f"{name} {number}")

@@ -163,6 +163,8 @@ def _live(system: System, report: SoakReport, directory: Path, say: Callable[[st
     say("connecting")
     options = {
         "interval_s": load.interval_s,
+        # One that nobody falls silent in: a device without a reading has no status.
+        "scenario": "thermal",
         "connect_timeout_s": _CONNECTED_WITHIN_S,
         "faults": {"duplicates": 0.01, "malformed": 0.005, "disconnects": 0.001},
     }

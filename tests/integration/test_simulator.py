@@ -12,12 +12,14 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from secrets import token_urlsafe
 from typing import Any
 
 import psutil
@@ -251,6 +253,19 @@ def test_wrong_credentials_are_a_wrong_setting(mosquitto: Broker, truth: Path) -
     config = plain(mosquitto, count=1, at_once=True, connect_timeout_s=0.5)
     with pytest.raises(ConfigurationError, match=r"^credentials: .*stranger"):
         run(config, {"stranger": "guess"}, truth)
+
+
+def test_who_is_there_stays_until_the_last_has_come(mosquitto: Broker, truth: Path) -> None:
+    """The broker cuts off a connection that was silent for one and a half times its keep alive."""
+    credentials = {"early": token_urlsafe(), "late": token_urlsafe()}
+    mosquitto.set_passwords({"early": credentials["early"]})
+    latecomer = threading.Timer(6, mosquitto.set_passwords, [credentials])
+    config = plain(mosquitto, count=2, at_once=True, connect_timeout_s=DEADLINE_S, keep_alive_s=2)
+    latecomer.start()
+    summary = run_simulation(config, credentials, truth, io.StringIO())
+    latecomer.join()
+    assert summary.elapsed_s < DEADLINE_S
+    assert (summary.acknowledged, summary.reconnects) == (2, 0)
 
 
 def test_no_broker_is_unavailable(truth: Path, unused_port: int) -> None:

@@ -18,8 +18,18 @@ def test_1_200_hours_of_faults_lose_double_and_reorder_nothing() -> None:
     assert report.failed is None, report.failed
     assert report.hours == 1200
     assert report.stored > 30_000
+    assert report.commands > 3_000
     # Every kind of fault took part: a proof without them would show nothing.
-    for part in ("killed", "refuses an entry", "is away", "stands still", "no answer", "breaks"):
+    parts = (
+        "killed",
+        "refuses an entry",
+        "is away",
+        "stands still",
+        "no answer",
+        "breaks",
+        "relay",
+    )
+    for part in parts:
         assert sum(n for what, n in report.faults.items() if part in what) > 50, part
 
 

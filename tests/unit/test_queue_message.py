@@ -74,7 +74,7 @@ def test_any_text_that_json_has_can_be_sent(text: str) -> None:
     """SQS refuses some characters: what holds one would stay with the broker for ever."""
     reading = Reading("a", RECEIVED_AT, 1.5, extra={"note": text, text: 1})
     delivered = DeliveredReading(reading, uuid4(), RECEIVED_AT)
-    sent = encode_delivered(delivered)
+    sent = encode_delivered(*delivered)
     assert screen([sent], fifo=True) == ([0], [])
     assert decoded([sent]) == [delivered]
 

@@ -87,11 +87,20 @@ class CommandStore(Protocol):
 
 
 class Commands:
-    """Commands as those see them who issue them."""
+    """Commands as those see them who issue them.
 
-    def __init__(self, store: CommandStore, clock: Clock) -> None:
+    Args:
+        store: Where they are.
+        clock: Wall-clock time.
+        new_id: Makes a command's id; never the same twice.
+    """
+
+    def __init__(
+        self, store: CommandStore, clock: Clock, new_id: Callable[[], UUID] = uuid.uuid4
+    ) -> None:
         self._store = store
         self._clock = clock
+        self._new_id = new_id
 
     async def issue(
         self, request: CommandRequest, issued_by: str, audit: Audit, key: str | None = None
@@ -123,7 +132,7 @@ class Commands:
         now = self._clock.now()
         # Of the clock's microseconds the database keeps all: what is answered is what is stored.
         command = Command(
-            uuid.uuid4(),
+            self._new_id(),
             request.device_id,
             request.verb,
             request.params,

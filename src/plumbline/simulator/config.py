@@ -19,11 +19,16 @@ _SHORTEST_INTERVAL_S = 0.002  # a whole millisecond, and one between for a malfo
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where the broker listens; ``tls`` is None on a plain listener."""
+    """Where the broker listens; ``tls`` is None on a plain listener.
+
+    Attributes:
+        keep_alive_s: What a connection promises: to be heard of that often.
+    """
 
     host: str
     port: int
     tls: ssl.SSLContext | None = None
+    keep_alive_s: int = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +67,7 @@ class SimulationConfig:
         epoch: The moment around which the scenarios' events happen; the start where None.
         ca_file: PEM file of the authority that signed the broker's certificate.
         connect_timeout_s: How long the first connection of each device may take, seconds.
+        keep_alive_s: MQTT keep alive of each connection, seconds.
 
     Raises:
         ConfigurationError: One of them is out of its range, or they contradict each other.
@@ -78,6 +84,7 @@ class SimulationConfig:
     epoch: datetime | None = None
     ca_file: str | None = None
     connect_timeout_s: float = 30.0
+    keep_alive_s: int = 60
 
     def __post_init__(self) -> None:
         if self.scenario not in SCENARIO_NAMES:
@@ -92,6 +99,8 @@ class SimulationConfig:
             _refuse("at_once", "needs a count")
         if self.at_once and self.duration_s is not None:
             _refuse("at_once", "excludes a duration")
+        if self.keep_alive_s < 1:
+            _refuse("keep_alive", "at least 1 s")
         if self.epoch is not None and self.epoch.tzinfo is None:
             _refuse("epoch", "needs an offset")
         if urlsplit(self.url).scheme not in _DEFAULT_PORTS or not urlsplit(self.url).hostname:
@@ -111,7 +120,8 @@ class SimulationConfig:
             except OSError as error:  # ssl.SSLError is one
                 msg = f"ca_file: {self.ca_file}: {error}"
                 raise ConfigurationError(msg) from error
-        return Endpoint(url.hostname or "", url.port or _DEFAULT_PORTS[url.scheme], tls)
+        port = url.port or _DEFAULT_PORTS[url.scheme]
+        return Endpoint(url.hostname or "", port, tls, self.keep_alive_s)
 
     def parameters(self) -> dict[str, Any]:
         """Return the options that the truth file states, as JSON values."""

@@ -27,7 +27,6 @@ from plumbline.simulator.puback import CREDENTIALS_REFUSED
 WINDOW = 20
 """Unacknowledged messages a device; no broker's receive maximum is smaller by default."""
 
-KEEPALIVE_S = 60
 CONNACK_TIMEOUT_S = 10.0
 TCP_TIMEOUT_S = 5.0
 _SHORTEST_WAIT_S = 0.1
@@ -162,7 +161,7 @@ class DeviceConnection:
                 self._client.connect,
                 endpoint.host,
                 endpoint.port,
-                KEEPALIVE_S,
+                endpoint.keep_alive_s,
                 **self._connect_options,
             )
             self._watch_socket()

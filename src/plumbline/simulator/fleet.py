@@ -93,13 +93,15 @@ async def simulate(  # noqa: PLR0913, PLR0917 - those of `run_simulation`, and t
     with TruthWriter(truth_path) as truth, progress(config, messages) as show:
         fleet = _Fleet(config, credentials, truth, lorawan)
         try:
-            await _first(fleet.connect(), stop.wait())
+            await _first(fleet.connect(), fleet.stay_connected(), stop.wait())
             fleet.begin()
             if not stop.is_set():
-                await _first(fleet.publish(), fleet.tick(show), stop.wait())
+                await _first(fleet.publish(), fleet.stay_connected(), fleet.tick(show), stop.wait())
             stopped = stop.is_set()
             timeout_s = STOP_TIMEOUT_S if stopped else DRAIN_TIMEOUT_S
-            await _first(fleet.drained(), fleet.tick(show), timeout_s=timeout_s)
+            await _first(
+                fleet.drained(), fleet.stay_connected(), fleet.tick(show), timeout_s=timeout_s
+            )
         finally:
             await fleet.close()
         fleet.end(stopped=stopped)
@@ -211,17 +213,19 @@ class _Fleet:
         await asyncio.gather(*(connection.drained() for connection in self._connections))
 
     async def tick(self, show: Show) -> None:
-        """Do what is due by the clock, for ever."""
-        keep_alive_at = self._loop.time() + _KEEP_ALIVE_EVERY_S
+        """Write down and show what has happened, for ever."""
         while True:
             await asyncio.sleep(FLUSH_EVERY_S)
             self._truth.flush()
-            now = self._loop.time()
-            show(self.summary, now - self._started)
-            if now >= keep_alive_at:
-                keep_alive_at = now + _KEEP_ALIVE_EVERY_S
-                for connection in self._connections:
-                    connection.keep_alive()
+            show(self.summary, self._loop.time() - self._started)
+
+    async def stay_connected(self) -> None:
+        """Ping when that is due, for ever: also while others are still connecting."""
+        every_s = min(_KEEP_ALIVE_EVERY_S, self._config.keep_alive_s / 4)
+        while True:
+            await asyncio.sleep(every_s)
+            for connection in self._connections:
+                connection.keep_alive()
 
     async def close(self) -> None:
         """Disconnect all."""
