@@ -12,6 +12,8 @@ from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
+from msgspec import structs
+
 from plumbline import topology
 from plumbline.application import relay_commands, send_command
 from plumbline.application.distribute import Distribute
@@ -173,7 +175,9 @@ def _new_deduplication_ids(stack: ExitStack) -> None:
 
     def encode_anew(*args: Any) -> OutgoingMessage:  # noqa: ANN401 - handed on
         message = encode_command(*args)
-        return replace(message, deduplication_id=f"{message.deduplication_id}.{next(numbers)}")
+        return structs.replace(
+            message, deduplication_id=f"{message.deduplication_id}.{next(numbers)}"
+        )
 
     stack.enter_context(patch.object(relay_commands, "encode", encode_anew))
 
