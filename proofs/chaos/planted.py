@@ -256,7 +256,9 @@ def _rewrite(statements: dict[str, Any], name: str, old: str, new: str) -> None:
     statements[name] = statements[name].replace(old, new)
 
 
-_REFUSALS = tuple(Fault(at, Kind.REFUSED, "queues", 2.0) for at in (0.2, 0.5, 0.8))
+_REFUSALS = tuple(
+    Fault(at, Kind.REFUSED, "queues", 2.0) for at in (0.15, 0.3, 0.45, 0.6, 0.75, 0.9)
+)
 _OUTAGES = tuple(
     Fault(at, Kind.KILL, part, 0.0)
     for at, part in ((0.3, "postgres"), (0.5, "ingestion"), (0.7, "postgres"), (0.9, "ingestion"))

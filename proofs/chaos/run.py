@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from e2e.conftest import wait_until
 from plumbline.domain.account import Role, Scope
 from plumbline.domain.reason import Reason
 from plumbline.local.device_credentials import devices_of
@@ -45,6 +46,7 @@ from proofs.chaos.watch import CacheWatch, DatabaseWatch, History, PortalWatch, 
 _SECONDS_A_KILL = 2.5
 _SHORTEST_S = 20.0
 _START_S = 8.0
+_CONNECTED_WITHIN_S = 120.0
 _COMMAND_EVERY_S = 1.0
 _SETTLED_WITHIN_S = 300.0
 _MESSAGES_SETTLED_A_SECOND = 500  # a busy machine's, after everything was killed
@@ -315,6 +317,12 @@ def _devices(
             stderr=log,
         )
     try:
+        # They write when all are connected: who is cut off at the first connection gives up.
+        wait_until(
+            lambda: (truth.exists() and truth.stat().st_size > 0) or process.poll() is not None,
+            _CONNECTED_WITHIN_S,
+            "the devices to connect",
+        )
         yield process
     finally:
         process.kill()
