@@ -46,6 +46,7 @@ from proofs.chaos.watch import CacheWatch, DatabaseWatch, History, PortalWatch, 
 _SECONDS_A_KILL = 2.5
 _SHORTEST_S = 20.0
 _START_S = 8.0
+_LINE = 300
 _CONNECTED_WITHIN_S = 120.0
 _COMMAND_EVERY_S = 1.0
 _SETTLED_WITHIN_S = 300.0
@@ -138,7 +139,7 @@ def run_chaos(scale: Scale, say: Callable[[str], None], keep: Path | None = None
                 system.start()
                 _Life(system, scale, report, say).live(directory)
             except pytest.fail.Exception as failure:
-                report.wrong.append(str(failure))
+                report.wrong.append(" ".join(str(failure).split())[:_LINE])
             finally:
                 system.kill_all()
     report.seconds = time.monotonic() - began
