@@ -4,6 +4,7 @@ import json
 import secrets
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ def simulated_devices(
     options: Mapping[str, Any],
     url: str | None = None,
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """Register devices and let them publish.
+    """Register devices and let them publish; begins when all are connected.
 
     Args:
         system: That they report to.
@@ -53,10 +54,21 @@ def simulated_devices(
             stderr=log,
         )
     try:
+        _wait_connected(process, truth)
         yield process
     finally:
         process.kill()
         process.wait()
+
+
+def _wait_connected(devices: "subprocess.Popen[bytes]", truth: Path) -> None:
+    """Wait for the truth file's first line, which is written when all are connected."""
+    while not truth.exists() or not truth.stat().st_size:
+        if devices.poll() is not None:
+            log = truth.with_suffix(".log").read_text("utf-8", "replace")
+            msg = f"the devices ended: {log[-500:]}"
+            raise RuntimeError(msg)
+        time.sleep(0.1)
 
 
 def operator_token(system: System, name: str) -> str:

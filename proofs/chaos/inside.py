@@ -21,6 +21,7 @@ _ROOT = Path(__file__).parents[2]
 _KNOBS = "PLUMBLINE_PROOF_KNOBS"
 _CIRCUMSTANCES = "PLUMBLINE_PROOF_CIRCUMSTANCES"
 _PLANTED = "PLUMBLINE_PROOF_PLANTED"
+_CUT_OFF = 0.5
 
 
 def environment(knobs: Path, circumstances: str | None, planted: str | None) -> dict[str, str]:
@@ -76,20 +77,26 @@ def _choose(
 ) -> tuple[Sequence[int], list[SendFailure]]:
     """Return what is accepted, and the failures of the rest.
 
-    An entry of a FIFO queue fails with the later ones of its group; of another queue, which has no
-    groups, with all later ones, as otherwise nothing could be said about the order of the rows.
+    Entries of a FIFO queue fail with the later ones of their group. Of another queue every second
+    request fails from some entry on: it has no groups, so that nothing could be said about the
+    order of the rows otherwise; and who is refused five times in a row is a dead letter.
     """
     if not refused:
         return range(len(messages)), []
+    if not fifo:
+        count = random.randrange(len(messages)) if random.random() < _CUT_OFF else len(messages)
+        return range(count), [_failure(index) for index in range(count, len(messages))]
     accepted: list[int] = []
     failures: list[SendFailure] = []
     held: set[str | None] = set()
     for index, message in enumerate(messages):
-        if message.group_id in held if fifo else failures:
-            failures.append(SendFailure(index, "Held", "", sender_fault=False))
-        elif random.random() < refused:
-            failures.append(SendFailure(index, "InternalError", "", sender_fault=False))
+        if message.group_id in held or random.random() < refused:
+            failures.append(_failure(index))
             held.add(message.group_id)
         else:
             accepted.append(index)
     return accepted, failures
+
+
+def _failure(index: int) -> SendFailure:
+    return SendFailure(index, "InternalError", "", sender_fault=False)

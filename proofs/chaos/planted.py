@@ -7,6 +7,7 @@ do harm, or faults of their own: the same circumstances without the mistake must
 
 import random
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from plumbline.adapters import redis as status_cache
 from plumbline.adapters.mqtt.publisher import MqttPublisher
 from plumbline.adapters.mqtt.session import MqttSession
 from plumbline.adapters.postgres import command_outbox, persisting, reading_store
+from plumbline.adapters.postgres.reading_columns import in_lock_order
 from plumbline.adapters.postgres.statuses import PostgresStatuses
 from plumbline.application.distribute import Distribute
 from plumbline.application.intake import Intake
@@ -162,12 +164,14 @@ def _several_writers() -> None:
 
 
 def _unsorted_upserts() -> None:
-    def in_any_order(delivered: Iterable[DeliveredReading]) -> list[DeliveredReading]:
-        rows = list(delivered)
-        random.shuffle(rows)
-        return rows
+    def with_devices_in_any_order(
+        delivered: Iterable[DeliveredReading],
+    ) -> list[DeliveredReading]:
+        place: defaultdict[str, float] = defaultdict(random.random)
+        return sorted(in_order(delivered), key=lambda d: place[d.reading.device_id])
 
-    _replace(reading_store, "in_lock_order", in_any_order)
+    in_order = in_lock_order
+    _replace(reading_store, "in_lock_order", with_devices_in_any_order)
 
 
 def _dropped_conflicts() -> None:
@@ -254,7 +258,9 @@ def _rewrite(statements: dict[str, Any], name: str, old: str, new: str) -> None:
     statements[name] = statements[name].replace(old, new)
 
 
-_REFUSALS = tuple(Fault(at, Kind.REFUSED, "queues", 2.0) for at in (0.2, 0.5, 0.8))
+_REFUSALS = tuple(
+    Fault(at, Kind.REFUSED, "queues", 2.0) for at in (0.15, 0.3, 0.45, 0.6, 0.75, 0.9)
+)
 _OUTAGES = tuple(
     Fault(at, Kind.KILL, part, 0.0)
     for at, part in ((0.3, "postgres"), (0.5, "ingestion"), (0.7, "postgres"), (0.9, "ingestion"))

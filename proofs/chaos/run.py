@@ -40,6 +40,7 @@ from proofs.witness import operator_token, simulated_devices
 _SECONDS_A_KILL = 2.5
 _SHORTEST_S = 20.0
 _START_S = 8.0
+_LINE = 300
 _COMMAND_EVERY_S = 1.0
 _SETTLED_WITHIN_S = 300.0
 _MESSAGES_SETTLED_A_SECOND = 500  # a busy machine's, after everything was killed
@@ -130,7 +131,7 @@ def run_chaos(scale: Scale, say: Callable[[str], None], keep: Path | None = None
                 system.start()
                 _Life(system, scale, report, say).live(directory)
             except pytest.fail.Exception as failure:
-                report.wrong.append(str(failure))
+                report.wrong.append(" ".join(str(failure).split())[:_LINE])
             finally:
                 system.kill_all()
     report.seconds = time.monotonic() - began

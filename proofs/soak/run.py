@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,7 +168,6 @@ def _live(system: System, report: SoakReport, directory: Path, say: Callable[[st
         "faults": {"duplicates": 0.01, "malformed": 0.005, "disconnects": 0.001},
     }
     with simulated_devices(system, fleet, truth, options) as devices:
-        _wait_connected(devices, truth)
         say(f"{load.devices:,} devices publish for {load.duration_s:,.0f} s")
         sampler = Sampler(system, load.sample_every_s)
         parts = (sampler, traffic, visitors)
@@ -199,16 +197,6 @@ def _live(system: System, report: SoakReport, directory: Path, say: Callable[[st
         for text in ("invocation_failed", "Traceback")
         if (count := logs_of(system.data_dir, text))
     ]
-
-
-def _wait_connected(devices: "subprocess.Popen[bytes]", truth: Path) -> None:
-    """Wait for the truth file's first line, which is written when all are connected."""
-    while not truth.exists() or not truth.stat().st_size:
-        if devices.poll() is not None:
-            log = truth.with_suffix(".log").read_text("utf-8", "replace")
-            msg = f"the devices ended: {log[-500:]}"
-            raise RuntimeError(msg)
-        time.sleep(0.1)
 
 
 def _judge_truth(report: SoakReport) -> Iterator[str]:
