@@ -6,7 +6,7 @@ import random
 import resource
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,8 +23,12 @@ from proofs.mutation.sql_mutants import SQL, SqlMutant
 from proofs.mutation.targets import PARTS, ROOT, source_of
 
 _KILLED, _SURVIVED, _TIMED_OUT = 1, 0, 3
-_AT_LEAST_S = 10.0
-_TIMES_SLOWER = 20.0
+_AT_LEAST_S = 3.0
+_TIMES_SLOWER = 4.0
+
+
+Contexts = Mapping[str, Mapping[int, Collection[str]]]
+"""By file and line, the tests that execute it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ class Change:
     place: str
     key: tuple[str, str, str]
     do: Callable[[], None]
-    covered_by: Callable[[coverage.CoverageData, str], bool]
+    covered_by: Callable[[Contexts, str], bool]
 
     def __str__(self) -> str:
         _, old, new = self.key
@@ -131,12 +135,12 @@ class _Runner:
 
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run all tests once, then for each mutant those that may notice."""
-        data = self._run_all(session.items)
+        executed = self._run_all(session.items)
         if self.failed:
             return True
         for change in self._changes:
             self.report.mutants += 1
-            tests = [item for item in session.items if change.covered_by(data, item.nodeid)]
+            tests = [item for item in session.items if change.covered_by(executed, item.nodeid)]
             tests.sort(key=lambda item: self._took_s[item.nodeid])
             if change.key in EQUIVALENT:
                 self.report.equivalent.append(change)
@@ -151,7 +155,7 @@ class _Runner:
                 self.report.killed += 1
         return True
 
-    def _run_all(self, items: Sequence[pytest.Item]) -> coverage.CoverageData:
+    def _run_all(self, items: Sequence[pytest.Item]) -> Contexts:
         measured = coverage.Coverage(
             data_file=None, config_file=False, include=self._files, branch=False
         )
@@ -166,7 +170,11 @@ class _Runner:
                 self._took_s[item.nodeid] = time.process_time() - began
         finally:
             measured.stop()
-        return measured.get_data()
+        data = measured.get_data()
+        return {
+            path: {line: set(tests) for line, tests in data.contexts_by_lineno(path).items()}
+            for path in self._files
+        }
 
     def _try(self, change: Change, tests: Sequence[pytest.Item]) -> int:
         pid = os.fork()
@@ -218,12 +226,11 @@ def _python_change(module: str, mutant: Mutant) -> Change:
     path = str(mutant.path)
     lines = set(mutant.lines)
 
-    def covered_by(data: coverage.CoverageData, test: str) -> bool:
-        contexts = data.contexts_by_lineno(path)
-        of_lines = [set(contexts[line]) for line in lines if line in contexts]
-        if not of_lines:  # run at the import only: whoever uses the module may notice
-            return any(test in names for names in contexts.values())
-        return any(test in names for names in of_lines)
+    def covered_by(executed: Contexts, test: str) -> bool:
+        contexts = executed[path]
+        of_lines = [contexts[line] for line in lines if line in contexts]
+        # What is executed at the import only, whoever uses the module may notice.
+        return any(test in names for names in of_lines or contexts.values())
 
     place = f"{mutant.path.relative_to(ROOT / 'src/plumbline')}:{mutant.line}"
     pristine = mutant.path.read_text("utf-8")
@@ -236,7 +243,7 @@ def _sql_change(mutant: SqlMutant) -> Change:
         changed = statements[mutant.statement].replace(mutant.old, mutant.new, 1)
         statements[mutant.statement] = changed
 
-    def covered_by(_: coverage.CoverageData, test: str) -> bool:
+    def covered_by(_: Contexts, test: str) -> bool:
         return "/integration/" in test
 
     if mutant.old not in load(mutant.file)[mutant.statement]:
