@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from proofs.chaos.command import add_chaos
 from proofs.fuzz.command import add_fuzz
+from proofs.mutation.command import add_mutation
 from proofs.simulation.command import add_simulation
 from proofs.soak.command import add_soak
 
@@ -17,6 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_chaos(proofs)
     add_simulation(proofs)
     add_fuzz(proofs)
+    add_mutation(proofs)
     add_soak(proofs)
     options = parser.parse_args(arguments)
     status: int = options.prove(options)

@@ -27,13 +27,38 @@ def test_every_type_goes_to_its_queue_unchanged() -> None:
     assert [dict(m.attributes) for m in db1.sent] == [dict(m.attributes) for m in outgoing]
 
 
+@pytest.mark.parametrize("kind", ["reading", "device_event", "refusal", "receipt", "command_event"])
+def test_each_type_that_there_is_goes_to_db1(kind: str) -> None:
+    db1, other = ScriptedQueue(), ScriptedQueue()
+    [message] = queue_messages([OutgoingMessage("{}", {"type": kind, "delivery": str(uuid4())})])
+    assert Distribute({"db1": db1, "other": other}).run([message, message]) == {}
+    assert [sent.attributes["type"] for sent in db1.sent] == [kind, kind]
+    assert other.sent == []
+
+
+def test_a_failed_message_without_a_group_holds_up_no_other() -> None:
+    db1 = ScriptedQueue(lambda message: message.body == "refused")
+    attributes = {"type": "receipt"}
+    outgoing = [
+        OutgoingMessage("?", {"type": "riddle"}),
+        OutgoingMessage("refused", attributes),
+        OutgoingMessage("{}", attributes),
+    ]
+    failed = Distribute({"db1": db1}).run(queue_messages(outgoing))
+    assert list(failed) == ["m0", "m1"]
+    assert failed["m1"].count(": ") == 1
+    assert [message.body for message in db1.sent] == ["{}"]
+
+
 def test_record_3_of_10_fails_with_the_later_ones_of_its_group_and_no_other() -> None:
     db1 = ScriptedQueue()
     outgoing = [reading("ab"[n % 2], n) for n in range(10)]
     poison = OutgoingMessage("?", {"type": "riddle"}, group_id="a", deduplication_id="x")
     outgoing[2] = poison
     failed = Distribute({"db1": db1}).run(queue_messages(outgoing))
-    assert list(failed) == ["m2", "m4", "m6", "m8"]
+    behind = "behind a failed message of its group"
+    unknown = "unknown message type 'riddle'"
+    assert failed == {"m2": unknown, "m4": behind, "m6": behind, "m8": behind}
     assert len(db1.sent) == 6
 
 

@@ -4,23 +4,25 @@ import json
 from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime, timedelta
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fake_broker import RECEIVED_AT, FakeBroker, ScriptedQueue, queue_messages
+from fake_broker import RECEIVED_AT, FakeBroker, FakeSession, ScriptedQueue, queue_messages
 from fakes import FakeClock
 from plumbline.application.intake import Intake
-from plumbline.application.parse import Parse
+from plumbline.application.parse import Parse, ParseReport
 from plumbline.codecs.queue_message import Content, decode
 from plumbline.domain.delivery import DeliveredReading, Receipt, Refusal
 from plumbline.domain.reading import format_time
 from plumbline.domain.reason import Reason
 from plumbline.errors import AlreadyRunning, BrokerUnavailable, QueueUnavailable
-from plumbline.ports import LorawanDevice, LorawanDevices
+from plumbline.ports import BrokerMessage, LorawanDevice, LorawanDevices
 from plumbline.topology import Drain
 from uplink_events import (
+    BATTERY,
     DEV_EUI,
     OTHER_EUI,
     FakeLorawanDevices,
@@ -236,6 +238,84 @@ def test_a_session_that_the_broker_did_not_know_is_reported() -> None:
     broker, queue = FakeBroker(), ScriptedQueue()
     broker.session_present = False
     assert parse(broker, queue).run(lambda: 60.0).sessions_created == 1
+
+
+def test_the_report_counts_what_was_taken_by_what_it_was() -> None:
+    broker, queue = FakeBroker(), ScriptedQueue(lambda m: m.group_id == "late")
+    empty = parse(broker, queue).run(lambda: 60.0)
+    assert empty == ParseReport()
+    for sequence in range(1, 4):
+        publish(broker, "a", sequence)
+    publish(broker, "late", 1)
+    broker.publish("tilt/a/telemetry", b"?")
+    broker.publish("tilt/a/telemetry", b"[" + payload(4) + b",1]")
+    answer = {"command_id": str(uuid4()), "status": "failed"}
+    broker.publish("tilt/a/commands/ack", json.dumps(answer).encode())
+    broker.publish("v3/app@ttn/devices/d/down/queued", b'{"end_device_ids":{"device_id":"d"}}')
+    broker.publish(chirpstack_topic(), chirpstack_event(BATTERY))
+    report = parse(broker, queue, registry=FakeLorawanDevices(pier=entry())).run(lambda: 60.0)
+    assert report == ParseReport(
+        messages=9,
+        readings=5,
+        events=1,
+        refusals=2,
+        answers=1,
+        held=1,
+        batches=1,
+        drained=False,
+    )
+    [receipt] = [c for c in contents(queue) if isinstance(c, Receipt)]
+    assert (receipt.messages, receipt.items) == (8, {"a": 7, "pier": 1})
+    queue.refuse = lambda _: False
+    for sequence in range(10, 29):
+        publish(broker, "a", sequence)
+    report = parse(broker, queue).run(lambda: 60.0)
+    assert report == ParseReport(messages=20, readings=20, batches=2)
+
+
+def test_a_run_holds_its_own_lock() -> None:
+    held: list[str] = []
+
+    class Lock(NoLock):
+        def hold(self, function: str) -> AbstractContextManager[None]:
+            held.append(function)
+            return super().hold(function)
+
+    Parse(FakeBroker(), Intake(ScriptedQueue(), FixedClock()), Lock(), DRAIN).run(lambda: 60.0)
+    assert held == ["parsing"]
+
+
+@pytest.mark.parametrize(("remaining_s", "messages"), [(5.0, 0), (5.1, 1)])
+def test_a_run_leaves_its_margin_alone(remaining_s: float, messages: int) -> None:
+    broker, queue = FakeBroker(), ScriptedQueue()
+    publish(broker, "a", 1)
+    assert parse(broker, queue).run(lambda: remaining_s).messages == messages
+
+
+def test_the_broker_is_asked_as_the_topology_says() -> None:
+    asked: list[tuple[int, float, float]] = []
+
+    class Asked(FakeSession):
+        def receive(
+            self, max_messages: int, *, linger_s: float, quiet_s: float
+        ) -> list[BrokerMessage]:
+            asked.append((max_messages, linger_s, quiet_s))
+            return []
+
+    class AskedBroker(FakeBroker):
+        def open(self, address: str) -> FakeSession:
+            return Asked(self, address)
+
+    drain = Drain(batch_size=10, linger_s=2, quiet_s=3, margin_s=5)
+    parse(AskedBroker(), ScriptedQueue(), drain).run(lambda: 60.0)
+    assert asked == [(10, 2, 3)]
+
+
+def test_every_task_of_which_one_is_down_is_the_first_error() -> None:
+    broker = FakeBroker("a", "b")
+    broker.down = {"a", "b"}
+    with pytest.raises(BrokerUnavailable, match="a is down"):
+        parse(broker, ScriptedQueue()).run(lambda: 60.0)
 
 
 def test_two_runs_never_work_at_once() -> None:

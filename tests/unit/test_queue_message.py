@@ -10,18 +10,22 @@ from uuid import uuid4
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from fake_broker import RECEIVED_AT, queue_messages
 from plumbline.adapters.sending import screen
 from plumbline.codecs.queue_message import (
     Content,
     decode,
+    encode_command_event,
     encode_delivered,
     encode_event,
     encode_receipt,
     encode_refusal,
     forward,
+    is_accounted,
 )
+from plumbline.domain.command_event import Arrival, CommandEvent, CommandEventKind, Sender
 from plumbline.domain.delivery import (
     DeliveredEvent,
     DeliveredReading,
@@ -97,6 +101,125 @@ def test_an_event_is_of_a_device() -> None:
     event = DeliveredEvent(DeviceEvent("", RECEIVED_AT, "start"), uuid4(), RECEIVED_AT, uuid4())
     with pytest.raises(InvalidMessage):
         decoded([encode_event(event)])
+
+
+def test_what_stands_on_the_queue_is_what_is_documented() -> None:
+    """Another version may have put it there, or may take it."""
+    identity, frame = uuid4(), uuid4()
+    at = "2026-01-18T10:30:00Z"
+    reading = DeliveredReading(Reading("a", RECEIVED_AT, 1.5), identity, RECEIVED_AT, frame)
+    event = DeliveredEvent(DeviceEvent("a", RECEIVED_AT, "start"), identity, RECEIVED_AT, frame)
+    refusal = replace(REFUSAL, delivery_id=identity, detail="why", item=3)
+    sent = encode_delivered(*reading)
+    attributes = {"type": "reading", "delivery": str(identity), "received_at": at}
+    assert sent.attributes == attributes | {"frame": str(frame)}
+    assert json.loads(sent.body) == {
+        "device_id": "a",
+        "timestamp": at,
+        "tilt_angle": 1.5,
+        "status": "normal",
+    }
+    assert (sent.group_id, sent.deduplication_id) == ("a", str(identity))
+    sent = encode_event(event)
+    assert sent.attributes == {"type": "device_event", "delivery": str(identity)}
+    assert json.loads(sent.body) == {
+        "device_id": "a",
+        "observed_at": at,
+        "detail": "start",
+        "status": "normal",
+        "fields": {},
+        "rssi": None,
+        "snr": None,
+        "sequence": None,
+        "received_at": at,
+        "frame": str(frame),
+    }
+    assert (sent.group_id, sent.deduplication_id) == ("a", str(identity))
+    [sent] = encode_refusal(refusal)
+    assert sent.attributes == {"type": "refusal", "delivery": str(identity)}
+    assert json.loads(sent.body) == {
+        "delivery_id": str(identity),
+        "device_id": "a",
+        "topic": "tilt/a/telemetry",
+        "raw": "AP8=",
+        "reason": "not_utf8",
+        "detail": "why",
+        "received_at": at,
+        "item": 3,
+        "part": 0,
+        "parts": 1,
+    }
+    assert (sent.group_id, sent.deduplication_id) == ("a", f"{identity}.0")
+    [sent] = encode_refusal(replace(refusal, device_id=""))
+    assert sent.group_id == "$unattributed"
+    sent = encode_receipt(RECEIPT)
+    assert sent.attributes == {"type": "receipt"}
+    assert json.loads(sent.body) == {
+        "batch_id": RECEIPT.batch_id,
+        "received_at": at,
+        "messages": 2,
+        "items": {"a": 1, "": 1},
+    }
+    assert (sent.group_id, sent.deduplication_id) == ("$receipt", f"receipt.{RECEIPT.batch_id}")
+
+
+def answer(device_id: str, sender: Sender | None) -> CommandEvent:
+    arrival = Arrival(uuid4(), "v3/x", b"{}", RECEIVED_AT, sender)
+    kind = CommandEventKind.ACKNOWLEDGED
+    return CommandEvent(uuid4(), device_id, kind, RECEIVED_AT, arrival=arrival)
+
+
+@pytest.mark.parametrize(
+    ("device_id", "sender", "group"),
+    [
+        ("a", None, "a"),
+        ("", None, "$unattributed"),
+        ("", Sender(dev_eui="1000000000000001"), "1000000000000001"),
+        ("", Sender(application="app", network_device_id="eui-1"), "$eui-1"),
+    ],
+)
+def test_an_answer_waits_behind_others_of_its_sender(
+    device_id: str, sender: Sender | None, group: str
+) -> None:
+    event = answer(device_id, sender)
+    sent = encode_command_event(event)
+    assert event.arrival is not None
+    identity = str(event.arrival.delivery_id)
+    assert sent.attributes == {"type": "command_event", "delivery": identity}
+    assert (sent.group_id, sent.deduplication_id) == (group, identity)
+    assert decoded([sent]) == [event]
+
+
+def test_only_a_handlers_word_is_not_accounted_for() -> None:
+    heard = encode_command_event(answer("a", None))
+    said = encode_command_event(replace(answer("a", None), arrival=None))
+    assert said.attributes == {"type": "command_event"}
+    sent = [heard, said, encode_receipt(RECEIPT), OutgoingMessage("?", {"type": "riddle"})]
+    assert [is_accounted(message) for message in queue_messages(sent)] == [True, False, True, True]
+
+
+def test_what_did_not_come_from_parsing_is_identified_by_the_queue() -> None:
+    body = encode_delivered(Reading("a", RECEIVED_AT, 1.5), uuid4(), RECEIVED_AT)
+    [message] = queue_messages([OutgoingMessage(body.body, {}, "a", "x")])
+    first = decode(message)
+    assert isinstance(first, DeliveredReading)
+    assert first == decode(message)
+    assert (first.received_at, first.frame) == (message.sent_at, None)
+    sent = forward(message)
+    assert sent.attributes == {
+        "delivery": str(first.delivery_id),
+        "received_at": format_time(message.sent_at),
+    }
+    assert (sent.group_id, sent.deduplication_id) == (None, None)
+    assert decode(structs.replace(message, attributes=sent.attributes)) == first
+
+
+@pytest.mark.parametrize("name", ["delivery", "received_at", "frame"])
+def test_an_attribute_that_is_none_of_ours_is_refused(name: str) -> None:
+    reading = DeliveredReading(Reading("a", RECEIVED_AT, 1.5), uuid4(), RECEIVED_AT, uuid4())
+    sent = encode_delivered(*reading)
+    with pytest.raises(InvalidMessage):
+        decoded([structs.replace(sent, attributes={**sent.attributes, name: "?"})])
 
 
 def test_a_delivery_id_tells_its_batch() -> None:
