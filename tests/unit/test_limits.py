@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from benchmarks import limits
 
-from plumbline.deployment.bill import invocations
+from plumbline.deployment.bill import invocations, monthly_bill
 from plumbline.deployment.limits import exceeded
+from plumbline.deployment.prices import load_prices
 from plumbline.deployment.sizes import Deployment
 from plumbline.deployment.workload import Load
 from plumbline.topology import TOPOLOGY
@@ -76,6 +77,13 @@ def test_a_slower_parsing_lowers_its_limit_and_no_other() -> None:
             assert after < before
         elif not one.name.startswith("Lambda"):
             assert after == before, one.name
+
+
+def test_the_requests_of_a_reading_are_those_of_the_bill() -> None:
+    load = Load()
+    bill = monthly_bill(load, Deployment(), load_prices("us-east-1"))
+    requests = sum(item.quantity for item in bill if item.name.endswith("in, out, gone"))
+    assert FOUND["measured"]["sqs_requests"]["value"] == round(requests / load.readings, 2)
 
 
 def test_every_function_of_the_reading_path_and_every_quota_takes_part() -> None:
