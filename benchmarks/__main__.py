@@ -36,6 +36,12 @@ def main() -> None:
     parser.add_argument(
         "--obvious-readings", type=int, default=5_000, help="of the slow script (default 5,000)"
     )
+    parser.add_argument(
+        "--history",
+        type=int,
+        default=0,
+        help="measure the reading path again beside so many older readings (default: not)",
+    )
     parser.add_argument("--idle-seconds", type=float, default=60.0)
     parser.add_argument(
         "--rows", type=int, default=26_000_000, help="readings for the portal (default 26,000,000)"
@@ -87,7 +93,7 @@ def _print_reading_path(lines: list[reading_path.Measurement]) -> None:
 
 
 def _reading_path(options: argparse.Namespace) -> object:
-    lines = reading_path.measure(options.readings, options.obvious_readings)
+    lines = reading_path.measure(options.readings, options.obvious_readings, options.history)
     _print_reading_path(lines)
     return [asdict(line) | {"rate": line.rate} for line in lines]
 

@@ -71,8 +71,12 @@ def fill(database_url: str, rows: int) -> None:
     _show("")
     if failures:
         raise failures[0]
+
+
+def summarise(database_url: str) -> None:
+    """Summarise the days that have ended, as the maintenance does day by day."""
     while bootstrap.retention(database_url).run()["days_summarised"]:
-        _show(f"{rows:,} readings: summaries of past days")
+        _show("summaries of past days")
     _show("")
 
 

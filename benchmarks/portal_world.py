@@ -96,6 +96,7 @@ def running_world(rows: int, users: int) -> Iterator[World]:
     with running_system(_SETTINGS) as system:
         endpoints = system.endpoints
         portal_data.fill(endpoints.database_url, rows)
+        portal_data.summarise(endpoints.database_url)
         accounts = bootstrap.accounts(endpoints.database_url, endpoints.redis_url, "bench")
         accounts.ensure("bench", PASSWORD, Role.OPERATOR)
         token = accounts.add_token("bench", "", list(Scope), _TOKEN_LIFE_S).secret

@@ -4,7 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import LiteralString, Self
 from urllib.parse import urlsplit
 
@@ -13,6 +13,7 @@ import psycopg
 
 from benchmarks import references
 from benchmarks.idle import proportional_mb, resident_mb
+from benchmarks.portal_data import fill
 from benchmarks.publisher import payloads, publish_backlog
 from benchmarks.system import System, running_system
 from plumbline import bootstrap
@@ -23,7 +24,10 @@ _TIMEOUT_S = 600.0
 _POLL_S = 0.02
 # Cheap enough to be asked all the time; the count proper only at the end.
 _ASSIGNED = "SELECT last_value FROM sensor_data_id_seq"
-_COMMITTED = "SELECT count(*) FROM sensor_data"
+_COMMITTED = """
+SELECT count(*) FROM sensor_data
+WHERE device_id BETWEEN 'bench-' AND 'bench-~' AND "timestamp" > now() - interval '1 day'
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +55,13 @@ class Measurement:
         return self.readings / self.seconds
 
 
-def measure(readings: int, obvious_readings: int) -> list[Measurement]:
+def measure(readings: int, obvious_readings: int, history: int) -> list[Measurement]:
     """Measure the product and its references on the same servers, one after the other.
 
     Args:
         readings: Backlog of each.
         obvious_readings: Backlog of the obvious script, which is slow.
+        history: Measure the product once more beside so many readings of the last 90 days.
     """
     with running_system() as system:
         bench = _Bench(system)
@@ -79,7 +84,13 @@ def measure(readings: int, obvious_readings: int) -> list[Measurement]:
             references.prepare(database)
         rows = [references.row_of(payload) for payload in bench.payloads(readings)]
         seconds = references.copy_rows(database, rows)
-        return [*results, Measurement("COPY (no broker)", readings, seconds)]
+        results.append(Measurement("COPY (no broker)", readings, seconds))
+        if history:
+            fill(database, history)
+            results.append(
+                replace(bench.product(readings), name=f"plumbline, {history / 1e6:g} million rows")
+            )
+        return results
 
 
 class _Bench:
@@ -90,6 +101,7 @@ class _Bench:
         ids = [f"bench-{number:04d}" for number in range(_DEVICES)]
         devices = devices_of(system.data_dir, system.endpoints.database_url)
         self._credentials = {new.username: new.password for new in devices.add_many(ids)}
+        self._stored = 0
         # From now on nothing runs but what is measured.
         system.signal_workers(signal.SIGSTOP)
 
@@ -104,24 +116,27 @@ class _Bench:
     def product(self, readings: int) -> Measurement:
         """Let the workers go on a full broker and wait for the last row."""
         self.publish(readings)
+        self._stored += readings
+        with psycopg.connect(self._system.endpoints.database_url) as connection:
+            assigned = _number(connection, _ASSIGNED) + readings - 1  # 1 before the first, too
         with _PeakMemory(self._system.own_processes()) as peak:
             began = time.perf_counter()
             self._system.signal_workers(signal.SIGCONT)
-            self._wait_for_rows(readings, began)
+            self._wait_for_rows(assigned, began)
             seconds = time.perf_counter() - began
         account = bootstrap.ledger(self._system.endpoints.database_url).account()
         self._system.signal_workers(signal.SIGSTOP)
-        if not account.balanced or account.total.stored != readings:
+        if not account.balanced or account.total.stored != self._stored:
             msg = f"the account is wrong: {account.total}"
             raise RuntimeError(msg)
         return Measurement("plumbline", readings, seconds, peak.megabytes, peak.shared_once_mb)
 
-    def _wait_for_rows(self, readings: int, began: float) -> None:
+    def _wait_for_rows(self, assigned: int, began: float) -> None:
         url = self._system.endpoints.database_url
         with psycopg.connect(url, autocommit=True) as connection:
             while (
-                _number(connection, _ASSIGNED) < readings
-                or _number(connection, _COMMITTED) < readings
+                _number(connection, _ASSIGNED) < assigned
+                or _number(connection, _COMMITTED) < self._stored
             ):
                 if time.perf_counter() - began > _TIMEOUT_S:
                     msg = f"not drained in {_TIMEOUT_S:g} s"
