@@ -6,7 +6,7 @@ Nothing here asks the product's own checks: what a reading may be is said again,
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -102,8 +102,8 @@ def require_reading(reading: Reading) -> None:
     for number in (reading.temperature_c, reading.rssi_dbm, reading.snr_db):
         require_number(number)
     require_whole(reading.sequence)
-    require(type(reading.extra) is dict, "extra is no object")
-    require_json(reading.extra)
+    require(isinstance(reading.extra, Mapping), "extra is no object")
+    require_json(dict(reading.extra))
 
 
 def require_event(event: DeviceEvent, depth: int) -> None:

@@ -233,7 +233,7 @@ def _judge_rows(system: System, expected: Expected) -> Iterator[str]:
 def _is_row_of(row: tuple[Any, ...], reading: Reading) -> bool:
     extra, *values = row
     return values == [getattr(reading, name) for name in _FIELDS] and _equal(
-        extra or {}, reading.extra
+        extra or {}, dict(reading.extra)
     )
 
 
