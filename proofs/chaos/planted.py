@@ -315,6 +315,7 @@ BUGS: Mapping[str, Bug] = {
         "the sync writes older entries over newer ones",
         _cache_without_version,
         _held_up_sync,
+        devices=20,  # so that the portal is asked for each of them again and again
         faults=_EMPTIED,
     ),
     "command-sent-twice": Bug("a command is published twice", _command_sent_twice),
