@@ -265,7 +265,8 @@ _OUTAGES = tuple(
     Fault(at, Kind.KILL, part, 0.0)
     for at, part in ((0.3, "postgres"), (0.5, "ingestion"), (0.7, "postgres"), (0.9, "ingestion"))
 )
-_SLOW = tuple(Fault(at, Kind.SLOW, "postgres", 6.0) for at in (0.15, 0.6))
+# Long enough that a batch comes to its end meanwhile.
+_SLOW = tuple(Fault(at, Kind.SLOW, "postgres", 9.0) for at in (0.05, 0.5))
 _EMPTIED = tuple(Fault(n / 20, Kind.EMPTIED, "cache", 0.0) for n in range(1, 20))
 
 BUGS: Mapping[str, Bug] = {
@@ -293,7 +294,7 @@ BUGS: Mapping[str, Bug] = {
         faults=_REFUSALS,
     ),
     "short-visibility": Bug(
-        "a visibility timeout shorter than the work", _short_visibility, faults=_SLOW, delay_s=0.4
+        "a visibility timeout shorter than the work", _short_visibility, faults=_SLOW, delay_s=0.15
     ),
     "naive-status": Bug("the last writer wins the device's status", _naive_status),
     "unsorted-upserts": Bug(
@@ -312,6 +313,7 @@ BUGS: Mapping[str, Bug] = {
         "the sync writes older entries over newer ones",
         _cache_without_version,
         _held_up_sync,
+        devices=20,  # so that the portal is asked for each of them again and again
         faults=_EMPTIED,
     ),
     "command-sent-twice": Bug("a command is published twice", _command_sent_twice),

@@ -115,7 +115,11 @@ def run_chaos(scale: Scale, say: Callable[[str], None], keep: Path | None = None
     began = time.monotonic()
     with ExitStack() as stack:
         if keep is None:
-            directory = Path(stack.enter_context(TemporaryDirectory(prefix="plumbline-chaos-")))
+            directory = Path(
+                stack.enter_context(
+                    TemporaryDirectory(prefix="plumbline-chaos-", ignore_cleanup_errors=True)
+                )
+            )
         else:
             directory = keep
             directory.mkdir(parents=True)

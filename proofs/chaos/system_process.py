@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 import psutil
 import psycopg
+import pytest
 
 from e2e.conftest import System
 from plumbline.local.servers.passwords import password
@@ -180,8 +181,11 @@ class SystemUnderFire(System):
         assert self._process is not None  # noqa: S101 - started
         for disk in self.disks.values():
             disk.free()
+        if self._process.poll() is not None:
+            pytest.fail("the system had ended by itself")
         family = [psutil.Process(self._process.pid)]
-        family += family[0].children(recursive=True)
+        with suppress(psutil.NoSuchProcess):
+            family += family[0].children(recursive=True)
         for process in family:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
