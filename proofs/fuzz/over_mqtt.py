@@ -34,7 +34,7 @@ _MOMENTS = 300
 _TOLD_EVERY = 20_000
 _SETTLED_WITHIN_S = 1800.0
 _ALLOWED = re.compile(
-    r"application/[^/]+/device/[^/]+/event/[^/]+"
+    r"application/[^/]+/device/[^/]+/event/(up|ack|txack)"
     r"|v3/[^/]+/devices/[^/]+/(up|down/(queued|sent|ack|nack|failed))"
 )
 _FIELDS = (
@@ -167,7 +167,7 @@ def _of_server(server: NetworkServer, now: datetime) -> Draw:
                 topic = rng.choice(list(answers))
                 return topic, answers[topic].draw(rng)
             topic, payload = uplinks(rng)
-            # What the broker's access rules or MQTT forbid never arrives.
+            # What MQTT or the access rules forbid, or nobody subscribes to, never arrives.
             if topic.startswith(prefix) and topic.isprintable() and _ALLOWED.fullmatch(topic):
                 return topic, payload
 
