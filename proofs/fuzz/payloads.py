@@ -238,8 +238,13 @@ def things_stack(
     """Return topic and event of an uplink at The Things Stack."""
     eui = dev_eui_of(model, NetworkServer.THINGS_STACK)
     ids = {"application_id": "app"}
-    gateway = {"gateway_ids": {"gateway_id": "roof"}, "rssi": -35, "snr": 5.2, "channel_rssi": -35}
-    event = {
+    gateway: dict[str, Any] = {
+        "gateway_ids": {"gateway_id": "roof"},
+        "rssi": -35,
+        "snr": 5.2,
+        "channel_rssi": -35,
+    }
+    event: dict[str, Any] = {
         "end_device_ids": {
             "device_id": f"eui-{eui}",
             "application_ids": ids,
@@ -256,6 +261,9 @@ def things_stack(
             "received_at": format_time(now),
         },
     }
+    if f_cnt % 3 == 2:  # only the gateway has a time
+        del event["received_at"], event["uplink_message"]["received_at"]
+        gateway["received_at"] = format_time(now)
     return f"v3/app@{TENANT}/devices/eui-{eui}/up", event
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from enum import Enum
 from importlib import import_module
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -52,6 +53,8 @@ def _function_of(value: object) -> FunctionType | None:
 
 
 def _patch_class(old: type, new: type) -> None:
+    if issubclass(old, Enum):
+        return  # its members are what everybody holds
     for key, value in vars(new).items():
         if _function_of(value) is not None:
             _patch_function(vars(old).get(key), value)

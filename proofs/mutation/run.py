@@ -111,6 +111,7 @@ class _Runner:
     def __init__(
         self, modules: Sequence[str], changes: Sequence[Change], say: Callable[[str], None]
     ) -> None:
+        self._modules = modules
         self._files = [str(source_of(module)) for module in modules]
         self._changes = changes
         self._say = say
@@ -138,6 +139,11 @@ class _Runner:
         executed = self._run_all(session.items)
         if self.failed:
             return True
+        # A control: what is put in without any change must not be noticed.
+        unchanged = Change("", ("", "", ""), self._put_in_again, _all)
+        if self._try(unchanged, session.items) != _SURVIVED:
+            self.failed = "the same sources, put in again"
+            return True
         for change in self._changes:
             self.report.mutants += 1
             tests = [item for item in session.items if change.covered_by(executed, item.nodeid)]
@@ -154,6 +160,11 @@ class _Runner:
             else:
                 self.report.killed += 1
         return True
+
+    def _put_in_again(self) -> None:
+        for module in self._modules:
+            pristine = source_of(module).read_text("utf-8")
+            plant(module, pristine, pristine)
 
     def _run_all(self, items: Sequence[pytest.Item]) -> Contexts:
         measured = coverage.Coverage(
@@ -235,6 +246,11 @@ def _python_change(module: str, mutant: Mutant) -> Change:
     place = f"{mutant.path.relative_to(ROOT / 'src/plumbline')}:{mutant.line}"
     pristine = mutant.path.read_text("utf-8")
     return Change(place, mutant.key, lambda: plant(module, pristine, mutant.source), covered_by)
+
+
+def _all(_: Contexts, test: str) -> bool:
+    del test
+    return True
 
 
 def _sql_change(mutant: SqlMutant) -> Change:

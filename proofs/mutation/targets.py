@@ -34,6 +34,7 @@ PARTS: Mapping[str, Part] = {
         ),
         (
             "unit/test_parse.py",
+            "unit/test_intake.py",
             "unit/test_reading_json.py",
             "unit/test_uplinks.py",
             "unit/test_command_codecs.py",

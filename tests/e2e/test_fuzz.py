@@ -6,7 +6,7 @@ import pytest
 from proofs.fuzz.over_mqtt import fuzz_over_mqtt
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 def test_a_system_stores_and_quarantines_what_was_said_before_of_any_payload() -> None:
     seed = secrets.token_hex(4)
     print(f"seed {seed}")  # noqa: T201 - shown where the test fails

@@ -13,6 +13,7 @@ from proofs.mutation.plant import plant
 SOURCE = '''"""A module."""
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import lru_cache
 
 LIMIT = 10
@@ -27,6 +28,10 @@ class Box:
     @property
     def double(self) -> int | None:
         return self.size * 2
+
+
+class Colour(StrEnum):
+    RED = "red"
 
 
 @lru_cache
@@ -56,19 +61,19 @@ def test_every_place_that_does_something_is_changed_and_what_people_read_is_not(
     path = tmp_path / "mutated.py"
     path.write_text(SOURCE)
     assert [(mutant.line, mutant.old, mutant.new) for mutant in mutants_of(path)] == [
-        (6, "10", "11"),
-        (7, 'r"[a-z]+"', "'[a-z]+X'"),
-        (13, "3", "4"),
-        (17, "return self.size * 2", "return None"),
-        (17, "self.size * 2", "(self.size // 2)"),
-        (17, "2", "3"),
-        (22, "size > LIMIT and not WORD", "(not (size > LIMIT and (not WORD)))"),
-        (22, "size > LIMIT and not WORD", "(size > LIMIT or not WORD)"),
-        (22, "size > LIMIT", "size >= LIMIT"),
-        (22, "not WORD", "(WORD)"),
-        (24, "raise ValueError(msg)", "pass"),
-        (25, "return size < LIMIT", "return None"),
-        (25, "size < LIMIT", "size <= LIMIT"),
+        (7, "10", "11"),
+        (8, 'r"[a-z]+"', "'[a-z]+X'"),
+        (14, "3", "4"),
+        (18, "return self.size * 2", "return None"),
+        (18, "self.size * 2", "(self.size // 2)"),
+        (18, "2", "3"),
+        (27, "size > LIMIT and not WORD", "(not (size > LIMIT and (not WORD)))"),
+        (27, "size > LIMIT and not WORD", "(size > LIMIT or not WORD)"),
+        (27, "size > LIMIT", "size >= LIMIT"),
+        (27, "not WORD", "(WORD)"),
+        (29, "raise ValueError(msg)", "pass"),
+        (30, "return size < LIMIT", "return None"),
+        (30, "size < LIMIT", "size <= LIMIT"),
     ]
 
 

@@ -378,6 +378,20 @@ def test_a_run_ends_before_the_broker_has_no_place_for_more_that_wait() -> None:
     assert 18_000 < report.waiting < 20_000
 
 
+def test_a_run_ends_before_the_packet_id_of_one_that_waits_is_given_out_again() -> None:
+    broker, queue = FakeBroker(), ScriptedQueue()
+    registry = FakeLorawanDevices(pier=entry())
+    registry.away = True
+    for _ in range(2_000):
+        broker.publish("tilt/a/telemetry", b"")
+    publish_uplink(broker, 1)
+    for _ in range(63_000):
+        broker.publish("tilt/a/telemetry", b"")
+    drain = Drain(batch_size=3000, linger_s=1, quiet_s=1, margin_s=5)
+    report = parse(broker, queue, drain, registry).run(lambda: 60.0)
+    assert (report.messages, report.waiting, report.drained) == (63_000, 1, False)
+
+
 class AwayOnce(FakeLorawanDevices):
     """Cannot be asked the first time."""
 

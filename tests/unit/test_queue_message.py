@@ -97,6 +97,23 @@ def test_the_largest_refusal_can_be_sent(raw: bytes, topic: str, detail: str) ->
     ]
 
 
+def test_the_least_of_everything_is_read() -> None:
+    receipt = replace(RECEIPT, messages=0, items={})
+    refusal = replace(REFUSAL, item=0)
+    assert decoded([encode_receipt(receipt), *encode_refusal(refusal)]) == [receipt, refusal]
+
+
+def test_a_refusal_travels_in_as_few_parts_as_can_be() -> None:
+    sent = list(encode_refusal(replace(REFUSAL, raw=b"\xff" * 1_000_000)))
+    assert len(sent) == 6
+
+
+def test_numbers_that_are_not_finite_are_never_sent() -> None:
+    event = DeviceEvent("a", RECEIVED_AT, "start", fields={"a": float("nan")})
+    with pytest.raises(ValueError, match="JSON compliant"):
+        encode_event(DeliveredEvent(event, uuid4(), RECEIVED_AT, uuid4()))
+
+
 def test_an_event_is_of_a_device() -> None:
     event = DeliveredEvent(DeviceEvent("", RECEIVED_AT, "start"), uuid4(), RECEIVED_AT, uuid4())
     with pytest.raises(InvalidMessage):
@@ -268,6 +285,8 @@ def test_a_delivery_id_tells_its_batch() -> None:
         ("refusal", {"parts": 2**31}),
         ("refusal", {"item": 2**31}),
         ("refusal", {"item": -1}),
+        ("refusal", {"parts": 0}),
+        ("receipt", {"messages": -1}),
         ("refusal", {"received_at": "2026-01-18T10:30:00"}),
     ],
 )
