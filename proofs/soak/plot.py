@@ -15,7 +15,11 @@ from proofs.soak.sampler import Samples
 _POINTS = 400  # fewer than 128 are not simplified
 # A tenth of a point is finer than any screen; with what nobody reads it is half of the file.
 _LONG_NUMBER = re.compile(r"(\d\.\d)\d{2,}")
-_UNREAD = re.compile(r"(?<=\n)\s+|<!--.*?-->\s*| id=\"(?:text|line2d|patch|[xy]tick|legend)_\d+\"")
+_UNREAD = re.compile(
+    r"(?<=\n)\s+|<!--.*?-->\s*"
+    r'| id="(?:text|line2d|patch|[xy]tick|legend|axes|matplotlib\.axis)_\d+"'
+    r'| transform="rotate\(-0 [^"]*\)"'
+)
 _WIDE = "files and sockets"  # the broker's are a thousand times the others'
 _PANELS = (
     ("own memory, MB", "own_mb"),
