@@ -22,16 +22,13 @@ from plumbline.adapters.postgres.reading_columns import in_lock_order
 from plumbline.adapters.postgres.statuses import PostgresStatuses
 from plumbline.application.distribute import Distribute
 from plumbline.application.intake import Intake
-from plumbline.application.persist import Persist, PersistReport
 from plumbline.domain.delivery import DeliveredReading
 from plumbline.domain.publication import Publication, Published
-from plumbline.errors import StoreUnavailable
 from plumbline.local.event_source import EventSourceThread
 from plumbline.ports import (
     BrokerMessage,
     DeviceStatus,
     OutgoingMessage,
-    PersistOutcome,
     Queue,
     QueueMessage,
     SendFailure,
@@ -184,18 +181,6 @@ def _dropped_conflicts() -> None:
     _replace(persisting, "_insert_conflicts", count_only)
 
 
-def _swallowed_outage() -> None:
-    run = Persist.run
-
-    def run_and_swallow(self: Persist, messages: Sequence[QueueMessage]) -> PersistReport:
-        try:
-            return run(self, messages)
-        except StoreUnavailable:
-            return PersistReport(PersistOutcome())
-
-    _replace(Persist, "run", run_and_swallow)
-
-
 # --- the cache ------------------------------------------------------------------------------
 
 
@@ -305,9 +290,6 @@ BUGS: Mapping[str, Bug] = {
         in_order=False,
     ),
     "dropped-conflicts": Bug("a second, different reading is dropped", _dropped_conflicts),
-    "swallowed-outage": Bug(
-        "an error of the database is logged and forgotten", _swallowed_outage, faults=_OUTAGES
-    ),
     "stale-cache": Bug("the sync writes what it read the last time", _stale_cache),
     "cache-without-version": Bug(
         "the sync writes older entries over newer ones",

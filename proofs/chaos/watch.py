@@ -77,6 +77,7 @@ class Watch(threading.Thread, ABC):
                 self.forget()
             else:
                 self.looks += 1
+        self.forget()
 
     def stop(self) -> None:
         """End after the look under way."""
