@@ -35,7 +35,7 @@ _TOLD_EVERY = 20_000
 _SETTLED_WITHIN_S = 1800.0
 _ALLOWED = re.compile(
     r"application/[^/]+/device/[^/]+/event/(up|ack|txack)"
-    r"|v3/[^/]+/devices/[^/]+/(up|down/(queued|sent|ack|nack|failed))"
+    r"|v3/[^/]+/devices/[^/]+/(up|down/(sent|ack|nack|failed))"
 )
 _FIELDS = (
     "tilt_angle_deg",
@@ -158,7 +158,11 @@ def _of_device(device_id: str, now: datetime, telemetry: Sequence[payloads.Seeds
 
 def _of_server(server: NetworkServer, now: datetime) -> Draw:
     prefix = "application/" if server is NetworkServer.CHIRPSTACK else "v3/"
-    answers = {t: s for t, s in payloads.answers(now).items() if t.startswith(prefix)}
+    answers = {
+        topic: seeds
+        for topic, seeds in payloads.answers(now).items()
+        if topic.startswith(prefix) and _ALLOWED.fullmatch(topic)
+    }
     uplinks = payloads.uplinks(now, server)
 
     def draw(rng: Random) -> tuple[str, bytes]:

@@ -18,10 +18,13 @@ def plant(name: str, pristine: str, changed: str) -> None:
     """
     module = import_module(name)
     before, after = _execute(module, pristine), _execute(module, changed)
-    for key, new in after.items():
+    for key, new in list(after.items()):
         old = vars(module).get(key)
+        if key.startswith("__") or old is None:
+            continue
         if isinstance(new, type) and isinstance(old, type) and new.__module__ == name:
             _patch_class(old, new)
+            after[key] = old  # for functions that are held by values, such as a decoder's hooks
         elif _function_of(new) is not None and getattr(new, "__module__", None) == name:
             _patch_function(old, new)
         elif not isinstance(new, ModuleType) and key in before and not _equal(before[key], new):
@@ -36,7 +39,7 @@ def _execute(module: ModuleType, source: str) -> dict[str, Any]:
     # A module of that name must be there: dataclasses look theirs up.
     found: dict[str, Any] = {"__name__": module.__name__, "__file__": path}
     exec(code, found)  # noqa: S102 - our own source, changed in one place
-    return {key: value for key, value in found.items() if not key.startswith("__")}
+    return found
 
 
 def _equal(one: object, other: object) -> bool:

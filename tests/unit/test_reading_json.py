@@ -257,3 +257,37 @@ def test_any_bytes_are_a_reading_or_a_clear_refusal(payload: bytes) -> None:
 def test_a_queue_body_that_is_no_reading_is_an_invalid_message(body: str) -> None:
     with pytest.raises(InvalidMessage):
         decode_reading(body)
+
+
+def test_a_reading_on_the_queue_has_the_documents_fields() -> None:
+    reading = Reading(
+        "a",
+        NOW,
+        1.5,
+        Status.FAULT,
+        battery_level_pct=85,
+        tilt_x_deg=0.1,
+        tilt_y_deg=0.2,
+        tilt_z_deg=0.3,
+        temperature_c=-4.5,
+        rssi_dbm=-80.0,
+        snr_db=7.5,
+        sequence=3,
+        extra={"firmware": "1"},
+    )
+    assert json.loads(encode_reading(reading)) == {
+        "device_id": "a",
+        "timestamp": "2026-01-18T10:30:00Z",
+        "tilt_angle": 1.5,
+        "status": "fault",
+        "battery_level": 85,
+        "tilt_x": 0.1,
+        "tilt_y": 0.2,
+        "tilt_z": 0.3,
+        "temperature": -4.5,
+        "rssi": -80.0,
+        "snr": 7.5,
+        "sequence": 3,
+        "firmware": "1",
+    }
+    assert decode_reading(encode_reading(reading)) == reading
