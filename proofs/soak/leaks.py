@@ -22,6 +22,8 @@ LEAKS_SETTING = "PLUMBLINE_PLANTED_LEAKS"
 _ROOT = Path(__file__).parents[2]
 _MODULE = ["-P", "-m", "proofs.soak.leaks"]
 PROGRAM = [sys.executable, *_MODULE]
+ENVIRONMENT = {"PYTHONPATH": f"{_ROOT}:{_ROOT / 'tests'}"}
+"""With which the program is started, wherever that is."""
 
 _kept: list[dict[str, Any]] = []
 _open: list[IO[bytes]] = []
@@ -69,10 +71,8 @@ def _work(functions: list[str]) -> int:
 
 def _run_system(arguments: list[str]) -> int:
     def leaking_environment(**settings: Any) -> dict[str, str]:  # noqa: ANN401 - handed on
-        return worker_environment(**settings) | {
-            LEAKS_SETTING: os.environ[LEAKS_SETTING],
-            "PYTHONPATH": f"{_ROOT}:{_ROOT / 'tests'}",
-        }
+        leaks = {LEAKS_SETTING: os.environ[LEAKS_SETTING]}
+        return worker_environment(**settings) | ENVIRONMENT | leaks
 
     def leaking_argv(name: str, **options: Any) -> list[str]:  # noqa: ANN401 - handed on
         python, _, _, *functions = worker_argv(name, **options)

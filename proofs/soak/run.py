@@ -15,7 +15,7 @@ from proofs.chaos.commands import CommandTraffic, judge_commands
 from proofs.chaos.portal import Portal
 from proofs.chaos.system_process import logs_of
 from proofs.soak.drift import Drift, Limit, drifts
-from proofs.soak.leaks import LEAKS_SETTING, PROGRAM
+from proofs.soak.leaks import ENVIRONMENT, LEAKS_SETTING, PROGRAM
 from proofs.soak.plot import plot
 from proofs.soak.sampler import Sampler, Samples
 from proofs.soak.visitors import Visitors
@@ -117,7 +117,7 @@ def run_soak(load: Load, out: Path, say: Callable[[str], None]) -> SoakReport:
         system = System(directory / "data", [], environment={"PORTAL_RATE_LIMIT": "0"})
         if load.leaks:
             system.program = PROGRAM
-            system.environment |= {LEAKS_SETTING: ",".join(load.leaks)}
+            system.environment |= ENVIRONMENT | {LEAKS_SETTING: ",".join(load.leaks)}
         try:
             system.start()
             _live(system, report, directory, say)
