@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,11 +44,11 @@ class System:
 
     def own_processes(self) -> list[psutil.Process]:
         """Return our own (Python) processes."""
-        return [process for process in self._all() if "python" in process.name()]
+        return [process for process, name in self._named() if "python" in name]
 
     def servers(self) -> list[psutil.Process]:
         """Return the processes of PostgreSQL, Redis and Mosquitto."""
-        return [process for process in self._all() if "python" not in process.name()]
+        return [process for process, name in self._named() if "python" not in name]
 
     def signal_workers(self, number: signal.Signals) -> None:
         """Stop or continue the processes that run the functions."""
@@ -56,8 +56,10 @@ class System:
             if any(" ".join(names) in " ".join(process.cmdline()) for names in WORKERS.values()):
                 process.send_signal(number)
 
-    def _all(self) -> list[psutil.Process]:
-        return [self.up, *self.up.children(recursive=True)]
+    def _named(self) -> Iterator[tuple[psutil.Process, str]]:
+        for process in [self.up, *self.up.children(recursive=True)]:
+            with suppress(psutil.NoSuchProcess):  # PostgreSQL's come and go
+                yield process, process.name()
 
 
 @contextmanager
