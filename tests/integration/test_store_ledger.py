@@ -5,10 +5,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import LiteralString
 from uuid import uuid4
 
 import pytest
 
+from e2e.conftest import wait_until
 from plumbline.adapters.postgres.database import Database
 from plumbline.adapters.postgres.queue import PostgresQueue, declare_queues
 from plumbline.codecs.queue_message import (
@@ -28,6 +30,10 @@ from plumbline.errors import QueueUnavailable
 from plumbline.ports import OutgoingMessage
 from plumbline.topology import TOPOLOGY
 from store_world import NOON, Batch, Delivery, World, open_world, reading
+
+_WAITS_FOR_LOCK: LiteralString = """
+    SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+        AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"""
 
 
 def now() -> datetime:
@@ -247,6 +253,80 @@ def test_folding_keeps_the_account(pipeline: Pipeline) -> None:
     assert after.balanced
     assert (after.messages, after.interrupted_batches) == (4, 1)
     assert after.total == Balance(received=6, stored=4, duplicates=1, conflicts=1)
+
+
+def test_every_fold_adds_to_the_totals(pipeline: Pipeline) -> None:
+    world = pipeline.world
+    expected = Balance()
+    for number in range(1, 4):
+        batch, at = Batch(), NOON + timedelta(seconds=number)
+        world.persist(
+            *batch.deliver(
+                reading("a", at=at),
+                reading("a", at=at),
+                reading("a", at=at, tilt_angle_deg=7.0),
+            ),
+            *batch.refuse(b"?", "a"),
+            batch.receipt({"a": 4}),
+        )
+        assert world.ledger.fold(minutes_later()) == 1
+        expected = Balance(
+            received=4 * number,
+            stored=number,
+            duplicates=number,
+            conflicts=number,
+            quarantined=number,
+        )
+        account = world.ledger.account()
+        assert account.balanced
+        assert not account.approximate
+        assert account.total == expected
+        assert account.devices == {"a": expected}
+
+
+def test_batches_whose_entries_alternate_are_each_one(pipeline: Pipeline) -> None:
+    world = pipeline.world
+    batches = [Batch(), Batch()]
+    for number in range(3):
+        for name, batch in zip("ab", batches, strict=True):
+            at = NOON + timedelta(seconds=number)
+            world.persist(*batch.deliver(reading(name, at=at)))
+    for name, batch in zip("ab", batches, strict=True):
+        world.persist(batch.receipt({name: 3}))
+    assert world.ledger.account().balanced
+    assert world.ledger.fold(minutes_later()) == 2
+
+
+@pytest.mark.parametrize(
+    ("receipted", "age"), [(True, timedelta(minutes=1)), (False, timedelta(days=15))]
+)
+def test_a_batch_is_folded_when_its_newest_entry_is_old_enough(
+    pipeline: Pipeline, age: timedelta, *, receipted: bool
+) -> None:
+    world, batch = pipeline.world, Batch()
+    world.persist(*batch.deliver(reading("a")))
+    world.persist(*batch.deliver(reading("b")))
+    if receipted:
+        world.persist(batch.receipt({"a": 1, "b": 1}))
+    world.query("UPDATE ledger_entry SET recorded_at = %s - interval '1 hour'", NOON)
+    world.query(
+        "UPDATE ledger_entry SET recorded_at = %s WHERE id = (SELECT min(id) FROM ledger_entry)",
+        NOON,
+    )
+    assert world.ledger.fold(NOON + age - timedelta(microseconds=1)) == 0
+    assert world.ledger.fold(NOON + age) == 1
+
+
+def test_one_folds_at_a_time(pipeline: Pipeline) -> None:
+    """Two that read the same entries would add them twice."""
+    world, batch = pipeline.world, Batch()
+    world.persist(*batch.deliver(reading("a")), batch.receipt({"a": 1}))
+    with open_world(world.url) as other, ThreadPoolExecutor(1) as pool:
+        with world.database.connection() as connection, connection.transaction():
+            connection.execute("SELECT pg_advisory_xact_lock(hashtext('ledger_fold'))")
+            folding = pool.submit(other.ledger.fold, minutes_later())
+            wait_until(lambda: bool(world.value(_WAITS_FOR_LOCK)), 10, "the fold to wait")
+        assert folding.result(10) == 1
 
 
 def test_what_comes_again_after_folding_changes_nothing(pipeline: Pipeline) -> None:

@@ -165,6 +165,15 @@ def test_a_batch_is_complete_when_every_device_is() -> None:
     assert not entries.is_complete()
 
 
+def test_a_device_without_deliveries_in_a_receipt_changes_nothing() -> None:
+    entries = BatchEntries(ONE, items={"a": 1, "b": 0}, outcomes=[{"a": {"stored": 1}}])
+    assert entries.is_complete()
+    assert account_of(entries).balanced
+    assert account_of(entries).devices == {"a": Balance(1, 1)}
+    nothing = BatchEntries(ONE, items={"a": 0, "b": 0})
+    assert account_of(nothing).devices == {}
+
+
 def test_one_device_has_its_own_account() -> None:
     accountant = Accountant()
     accountant.add_batch(
