@@ -39,6 +39,7 @@ PARTS: Mapping[str, Part] = {
             "unit/test_uplinks.py",
             "unit/test_command_codecs.py",
             "property/test_p1_1_ordering.py",
+            "property/test_plain_readings.py",
         ),
     ),
     "router": Part(

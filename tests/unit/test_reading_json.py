@@ -1,7 +1,7 @@
 """What a device may send, and the reason code of everything else."""
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
@@ -163,6 +163,131 @@ def test_times_become_utc_with_whole_microseconds(timestamp: str | int, expected
 def test_the_edges_of_the_time_window_are_accepted() -> None:
     for edge in ("2026-01-18T10:35:00Z", "2025-10-20T10:30:00Z"):
         assert format_time(reading_of({**GOOD, "timestamp": edge}).observed_at) == edge
+
+
+# With a member that is not known, a reading goes the strict way; without one, the short way.
+ways = pytest.mark.parametrize("others", [{}, {"firmware": "1.2"}], ids=["short", "strict"])
+
+
+@ways
+def test_every_field_is_read(others: dict[str, object]) -> None:
+    fields = {
+        "status": "warning",
+        "battery_level": 0,
+        "tilt_x": 1.5,
+        "tilt_y": -2.5,
+        "tilt_z": 180,
+        "temperature": -40,
+        "rssi": -97,
+        "snr": 7.5,
+        "sequence": 3,
+    }
+    assert reading_of(GOOD | fields | others) == Reading(
+        "sensor-001",
+        NOW - timedelta(minutes=1),
+        15.5,
+        Status.WARNING,
+        battery_level_pct=0,
+        tilt_x_deg=1.5,
+        tilt_y_deg=-2.5,
+        tilt_z_deg=180.0,
+        temperature_c=-40.0,
+        rssi_dbm=-97.0,
+        snr_db=7.5,
+        sequence=3,
+        extra=others,
+    )
+    assert reading_of(GOOD | others).status is Status.NORMAL
+
+
+@ways
+@pytest.mark.parametrize(
+    ("name", "least", "greatest", "step"),
+    [
+        ("battery_level", 0, 100, 1),
+        ("sequence", -(2**63), 2**63 - 1, 1),
+        ("tilt_angle", -180, 180, 0.001),
+        ("tilt_x", -180, 180, 0.001),
+        ("tilt_y", -180, 180, 0.001),
+        ("tilt_z", -180, 180, 0.001),
+    ],
+)
+def test_the_edges_of_a_range_are_in_it(
+    name: str, least: float, greatest: float, step: float, others: dict[str, object]
+) -> None:
+    for value in (least, greatest):
+        reading_of(GOOD | {name: value} | others)
+    for value in (least - step, greatest + step):
+        assert isinstance(decode(GOOD | {name: value} | others)[0], InvalidPayload)
+
+
+@ways
+def test_a_microsecond_beyond_the_time_window_is_refused(others: dict[str, object]) -> None:
+    oldest, newest = NOW - timedelta(days=90), NOW + timedelta(minutes=5)
+    beyond = timedelta(microseconds=1)
+    for moment in (oldest, newest):
+        found = reading_of(GOOD | {"timestamp": format_time(moment)} | others)
+        assert found.observed_at == moment
+    for moment, reason in (
+        (oldest - beyond, Reason.TIMESTAMP_TOO_OLD),
+        (newest + beyond, Reason.TIMESTAMP_IN_FUTURE),
+    ):
+        assert reason_of(GOOD | {"timestamp": format_time(moment)} | others) is reason
+
+
+@pytest.mark.parametrize(
+    ("members", "reason", "detail"),
+    [
+        # Seconds of the year 5138; one more, and it is milliseconds of 1973.
+        ({"timestamp": 99_999_999_999}, Reason.TIMESTAMP_IN_FUTURE, "5138-11-16T09:46:39Z"),
+        ({"timestamp": 100_000_000_000}, Reason.TIMESTAMP_TOO_OLD, "1973-03-03T09:46:40Z"),
+        ({"timestamp": 10**30}, Reason.INVALID_TIMESTAMP, "no such moment"),
+        ({"timestamp": "2026-02-30T00:00:00Z"}, Reason.INVALID_TIMESTAMP, "no such moment"),
+        ({"temperature": 10**400}, Reason.INVALID_FIELD, "temperature: out of range"),
+    ],
+)
+def test_a_refusal_names_what_is_wrong(
+    members: dict[str, object], reason: Reason, detail: str
+) -> None:
+    [refusal] = decode(GOOD | members)
+    assert isinstance(refusal, InvalidPayload)
+    assert (refusal.reason, refusal.detail) == (reason, detail)
+
+
+@pytest.mark.parametrize("tail", [b"", b',"pad":""'])
+def test_the_largest_payload_is_read(tail: bytes) -> None:
+    body = json.dumps(GOOD).encode()[:-1] + tail + b"}"
+    assert reading_of(body + b" " * (8192 - len(body)))
+    assert reason_of(body + b" " * (8193 - len(body))) is Reason.PAYLOAD_TOO_LARGE
+
+
+def test_a_document_may_be_nested_32_times() -> None:
+    def nested(levels: int) -> bytes:
+        value = b"[" * levels + b"]" * levels
+        return json.dumps(GOOD).encode()[:-1] + b',"a":' + value + b"}"
+
+    assert reading_of(nested(31))
+    assert reason_of(nested(32)) is Reason.NESTED_TOO_DEEPLY
+
+
+def test_text_of_the_queue_that_no_column_can_hold_is_an_invalid_message() -> None:
+    body = json.dumps(GOOD)[:-1] + ',"note":"a%s"}'
+    assert decode_reading(body % "\\u0001").extra == {"note": "a\x01"}
+    for text in ("\\u0000", "\\ud800", "\\udfff"):
+        with pytest.raises(InvalidMessage, match="invalid_text"):
+            decode_reading(body % text)
+
+
+def test_a_queue_body_without_a_device_says_so() -> None:
+    for others in ({}, {"firmware": "1.2"}):
+        body = json.dumps({"timestamp": GOOD["timestamp"], "tilt_angle": 1} | others)
+        with pytest.raises(InvalidMessage, match="missing_field: device_id"):
+            decode_reading(body)
+
+
+def test_a_time_of_another_zone_is_written_in_utc() -> None:
+    east = Reading("a", NOW.astimezone(timezone(timedelta(hours=2))), 1.0)
+    assert json.loads(encode_reading(east))["timestamp"] == "2026-01-18T10:30:00Z"
 
 
 def test_device_id_may_be_left_to_the_topic() -> None:
