@@ -1,5 +1,6 @@
 """What only the queues on PostgreSQL have: restarts, dead consumers, plans, clean-up."""
 
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -201,6 +202,22 @@ def test_what_is_sent_and_deleted_together_is_one_row(
     assert queue.delete(handles(received)) == []
     assert kept() == (0, 0)
     assert count(database_url, "queue_lease") == 0
+
+
+@pytest.mark.parametrize(("name", "fifo"), [("distributing", True), ("db1", False)])
+def test_large_messages_come_a_few_at_a_time(
+    make_queue: MakeQueue, database_url: str, name: str, *, fifo: bool
+) -> None:
+    """Thousands of them in one batch would fill the memory of the consumer."""
+    queue = make_queue(name, fifo=fifo, block_from=50)
+    text = secrets.token_hex(100_000)
+    queue.send([OutgoingMessage(f"{n:06}{text}", {}, f"g{n}", str(n)) for n in range(200)])
+    assert count(database_url, "queue_block") == 0
+    in_flight: list[QueueMessage] = []
+    while received := queue.receive(5000):
+        assert sum(len(message.body) for message in received) < 25_000_000
+        in_flight += received
+    assert [int(message.body[:6]) for message in in_flight] == list(range(200))
 
 
 def test_a_message_keeps_its_ids_when_its_block_is_taken_apart(make_queue: MakeQueue) -> None:

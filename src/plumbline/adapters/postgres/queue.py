@@ -28,6 +28,12 @@ from plumbline.topology import QueueSpec
 _CHUNK_MESSAGES = 10_000
 _CHUNK_CHARACTERS = 16_000_000
 
+# A receive ends behind this: thousands of large messages would fill the consumer's memory.
+_RECEIVE_BYTES = 16_000_000
+
+# In one block; larger messages are rows, of which each is read when it is received.
+_BLOCK_CHARACTERS = 2_000_000
+
 # Each send removes this many times as many expired deduplication ids as it adds, at least
 # _MIN_FORGOTTEN: the table stays at what five minutes bring, and no send pays for many others.
 _FORGET_FACTOR = 2
@@ -239,8 +245,10 @@ class PostgresQueue:
             return
         for begin in range(0, len(messages), MAX_MESSAGES):
             part = messages[begin : begin + MAX_MESSAGES]
-            if len(part) < self._block_from or not insert_block(
-                cursor, self._queue_id, part, fifo=self.fifo
+            if (
+                len(part) < self._block_from
+                or sum(len(message.body) for message in part) > _BLOCK_CHARACTERS
+                or not insert_block(cursor, self._queue_id, part, fifo=self.fifo)
             ):
                 self._insert_rows(cursor, part)
 
@@ -279,6 +287,7 @@ class PostgresQueue:
                 "first_id": self._first_id,
                 "holder": self._holder,
                 "visibility_s": visibility_s,
+                "max_bytes": _RECEIVE_BYTES,
             }
             rows = execute(cursor, "pick_in_order", limit=limit, **parameters)
             if not rows:
@@ -310,7 +319,8 @@ class PostgresQueue:
                 **parameters,
             )
             messages += [message_of(row, fifo=self.fifo) for row in rows]
-            if not block or len(messages) == limit:
+            size = sum(len(message.body) for message in messages)
+            if not block or len(messages) == limit or size >= _RECEIVE_BYTES:
                 return messages
             unpack_blocks(cursor, self._queue_id, block[0])
 

@@ -151,8 +151,8 @@ SELECT %(dead_letter_queue_id)s, message_id, sent_at, first_received_at, receive
 FROM exhausted ORDER BY id
 
 -- name: pick_in_order
--- Leases the first rows and blocks that are free, as many as have no more messages than the limit.
--- Nothing where a FIFO queue has anything in flight: then somebody must look at the groups. The
+-- Leases the first rows and blocks that are free, as many as have no more messages than the limit
+-- and none behind max_bytes. Nothing where a FIFO queue has anything in flight: then somebody must look at the groups. The
 -- search starts at the first message that was there last time: the index entries of what was deleted
 -- since the last vacuum would otherwise be passed by every receive.
 WITH leased AS MATERIALIZED (
@@ -171,9 +171,12 @@ WITH leased AS MATERIALIZED (
      ORDER BY first_id LIMIT %(limit)s)
 ), picked AS MATERIALIZED (
     SELECT * FROM (
-        SELECT *, sum(messages) OVER (ORDER BY id) AS up_to FROM entry
+        SELECT *, sum(messages) OVER (ORDER BY id) AS up_to,
+            sum(pg_column_size(coalesce(body, content))) OVER (
+                ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
+        FROM entry
     ) AS counted
-    WHERE up_to <= %(limit)s AND NOT (%(fifo)s AND EXISTS (SELECT FROM leased))
+    WHERE up_to <= %(limit)s AND coalesce(bytes_before, 0) < %(max_bytes)s AND NOT (%(fifo)s AND EXISTS (SELECT FROM leased))
 ), lease AS (
     INSERT INTO queue_lease (queue_id, holder, received_at, visible_at, message_ids)
     SELECT queue_id, %(holder)s, statement_timestamp(), statement_timestamp()
@@ -242,12 +245,19 @@ WITH leased AS MATERIALIZED (
         OFFSET 0  -- looked up one by one, never joined with the whole queue
     ) AS message
     WHERE %(fifo)s
-), picked AS MATERIALIZED (
+), free AS MATERIALIZED (
     SELECT * FROM queue_message
     WHERE queue_id = %(queue_id)s AND id >= %(first_id)s AND id NOT IN (SELECT id FROM leased)
         AND (NOT %(fifo)s OR group_id NOT IN (SELECT group_id FROM busy))
         AND (%(before_id)s::bigint IS NULL OR id < %(before_id)s::bigint)
     ORDER BY id LIMIT %(limit)s
+), picked AS MATERIALIZED (
+    SELECT * FROM (
+        SELECT *, sum(pg_column_size(body)) OVER (
+            ORDER BY id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS bytes_before
+        FROM free
+    ) AS counted
+    WHERE coalesce(bytes_before, 0) < %(max_bytes)s
 ), lease AS (
     INSERT INTO queue_lease (queue_id, holder, received_at, visible_at, message_ids)
     SELECT queue_id, %(holder)s, statement_timestamp(), statement_timestamp()
