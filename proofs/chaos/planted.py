@@ -143,7 +143,7 @@ def _ignored_item_failures() -> None:
 
 def _short_visibility() -> None:
     for queue in TOPOLOGY.queues:
-        object.__setattr__(queue, "local_visibility_timeout_s", 1)
+        object.__setattr__(queue, "local_visibility_timeout_s", 0.2)
 
 
 # --- the database ---------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -259,6 +261,20 @@ def run_schedule(handler: Callable[[], None], directory: Path, stop: threading.E
     thread.start()
     thread.join(timeout=10)
     assert not thread.is_alive()
+
+
+def test_the_threads_of_a_function_have_one_status(tmp_path: Path) -> None:
+    status = StatusFile(tmp_path, "db1")
+
+    def fail() -> None:
+        for _ in range(200):
+            status.ended(datetime.now(UTC), ValueError("x"))
+
+    with ThreadPoolExecutor(4) as pool:
+        for failing in [pool.submit(fail) for _ in range(4)]:
+            failing.result()
+    [found] = read_all(tmp_path)
+    assert (found.invocations, found.errors) == (800, 800)
 
 
 def test_p5_2_a_failed_run_is_retried_up_to_its_limit(tmp_path: Path) -> None:

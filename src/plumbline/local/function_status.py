@@ -1,6 +1,7 @@
 """What `plumbline status` shows of a function: one small file each, written by its worker."""
 
 import json
+import threading
 import time
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -26,7 +27,7 @@ class FunctionStatus:
 
 
 class StatusFile:
-    """Records the invocations of one function's thread.
+    """Records the invocations of one function, by whichever of its threads.
 
     Args:
         directory: Where the file lies; made if missing.
@@ -38,24 +39,30 @@ class StatusFile:
         self._path = directory / f"{function}.json"
         self._status = FunctionStatus(function)
         self._written = 0.0
+        self._lock = threading.Lock()
 
     def ended(self, started: datetime, error: BaseException | None = None) -> None:
         """Record one invocation; at most one write a second, errors at once."""
         now = datetime.now(UTC)
         status = self._status
-        status.invocations += 1
-        status.last_started = format_time(started)
-        status.last_ended = format_time(now)
-        status.last_duration_s = round((now - started).total_seconds(), 3)
-        if error is not None:
-            status.errors += 1
-            status.last_error = f"{type(error).__name__}: {error}"
-            status.last_error_at = status.last_ended
-        if error is not None or time.monotonic() - self._written >= _WRITE_EVERY_S:
-            self.write()
+        with self._lock:
+            status.invocations += 1
+            status.last_started = format_time(started)
+            status.last_ended = format_time(now)
+            status.last_duration_s = round((now - started).total_seconds(), 3)
+            if error is not None:
+                status.errors += 1
+                status.last_error = f"{type(error).__name__}: {error}"
+                status.last_error_at = status.last_ended
+            if error is not None or time.monotonic() - self._written >= _WRITE_EVERY_S:
+                self._write()
 
     def write(self) -> None:
         """Write the file now."""
+        with self._lock:
+            self._write()
+
+    def _write(self) -> None:
         temporary = self._path.with_suffix(".tmp")
         temporary.write_text(json.dumps(asdict(self._status)), "utf-8")
         temporary.replace(self._path)

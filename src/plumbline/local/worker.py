@@ -50,7 +50,7 @@ def _threads(
 ) -> list[ScheduleThread | EventSourceThread]:
     function = TOPOLOGY.function(name)
     handler = load_handler(function)
-    status_dir = Path(settings.plumbline_run_dir) / "functions"
+    status = StatusFile(Path(settings.plumbline_run_dir) / "functions", name)
     periods = {
         "ingestion": settings.plumbline_ingest_every_s,
         "sync": settings.plumbline_sync_every_s,
@@ -59,7 +59,6 @@ def _threads(
     for schedule in TOPOLOGY.schedules:
         if schedule.function == name:
             period_s = periods.get(schedule.name, schedule.local_period_s)
-            status = StatusFile(status_dir, name)
             threads.append(
                 ScheduleThread(
                     schedule=schedule,
@@ -77,7 +76,6 @@ def _threads(
                 holder = f"{name}.{number}"
                 url = settings.database_url.reveal()
                 queue = bootstrap.local_queue(url, source.queue, holder=holder)
-                status = StatusFile(status_dir, name)
                 threads.append(
                     EventSourceThread(
                         source=source,
