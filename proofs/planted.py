@@ -31,6 +31,7 @@ from plumbline.ports import (
     QueueMessage,
     SendFailure,
 )
+from proofs.nothing_fails import NothingFails
 from proofs.simulation import broker, command_rows, faults, store, world
 
 
@@ -81,23 +82,11 @@ def _acknowledge_before_enqueue(stack: ExitStack) -> None:
     stack.enter_context(patch.object(Intake, "accept", accept_later))
 
 
-class _NothingFails:
-    def __init__(self, queue: Queue) -> None:
-        self._queue = queue
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a queue has
-        return getattr(self._queue, name)
-
-    def send(self, messages: Sequence[OutgoingMessage]) -> list[SendFailure]:
-        self._queue.send(messages)
-        return []
-
-
 def _ignored_failures(stack: ExitStack) -> None:
     initialise = Intake.__init__
 
     def initialise_and_ignore(self: Intake, queue: Queue, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        initialise(self, _NothingFails(queue), *args, **kwargs)
+        initialise(self, NothingFails(queue), *args, **kwargs)
 
     stack.enter_context(patch.object(Intake, "__init__", initialise_and_ignore))
 
@@ -106,7 +95,7 @@ def _ignored_failures_of_forwarding(stack: ExitStack) -> None:
     initialise = Distribute.__init__
 
     def initialise_and_ignore(self: Distribute, queues: Mapping[str, Queue]) -> None:
-        initialise(self, {name: _NothingFails(queue) for name, queue in queues.items()})
+        initialise(self, {name: NothingFails(queue) for name, queue in queues.items()})
 
     stack.enter_context(patch.object(Distribute, "__init__", initialise_and_ignore))
 

@@ -28,13 +28,12 @@ from plumbline.local.event_source import EventSourceThread
 from plumbline.ports import (
     BrokerMessage,
     DeviceStatus,
-    OutgoingMessage,
     Queue,
     QueueMessage,
-    SendFailure,
 )
 from plumbline.topology import TOPOLOGY
 from proofs.chaos.plan import Fault, Kind
+from proofs.nothing_fails import NothingFails
 
 
 def _nothing() -> None:
@@ -100,23 +99,11 @@ def _acknowledge_nothing(_self: MqttSession, _messages: Sequence[BrokerMessage])
 # --- the queues -----------------------------------------------------------------------------
 
 
-class _NothingFails:
-    def __init__(self, queue: Queue) -> None:
-        self._queue = queue
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever a queue has
-        return getattr(self._queue, name)
-
-    def send(self, messages: Sequence[OutgoingMessage]) -> list[SendFailure]:
-        self._queue.send(messages)
-        return []
-
-
 def _ignored_failures() -> None:
     initialise = Intake.__init__
 
     def initialise_and_ignore(self: Intake, queue: Queue, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        initialise(self, _NothingFails(queue), *args, **kwargs)
+        initialise(self, NothingFails(queue), *args, **kwargs)
 
     _replace(Intake, "__init__", initialise_and_ignore)
 
@@ -125,7 +112,7 @@ def _ignored_failures_of_forwarding() -> None:
     initialise = Distribute.__init__
 
     def initialise_and_ignore(self: Distribute, queues: Mapping[str, Queue]) -> None:
-        initialise(self, {name: _NothingFails(queue) for name, queue in queues.items()})
+        initialise(self, {name: NothingFails(queue) for name, queue in queues.items()})
 
     _replace(Distribute, "__init__", initialise_and_ignore)
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from fake_broker import queue_messages
 from plumbline.adapters.sending import screen
 from plumbline.codecs.queue_message import (
     Content,
@@ -245,19 +246,8 @@ def require_sendable(messages: Sequence[OutgoingMessage]) -> None:
 
 def arrived(message: OutgoingMessage) -> QueueMessage:
     """Return the message as a queue hands it over."""
-    moment = datetime(2026, 1, 18, tzinfo=UTC)
-    return QueueMessage(
-        message_id="m-1",
-        receipt_handle="r",
-        body=message.body,
-        attributes=message.attributes,
-        group_id=message.group_id,
-        deduplication_id=message.deduplication_id,
-        sequence_number=None,
-        sent_at=moment,
-        first_received_at=moment,
-        receive_count=1,
-    )
+    [found] = queue_messages([message])
+    return found
 
 
 def require_content(content: Content) -> None:

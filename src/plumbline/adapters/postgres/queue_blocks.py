@@ -13,9 +13,6 @@ from plumbline.ports import OutgoingMessage, QueueMessage
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(list[tuple[str | None, str | None, dict[str, str], str]]).decode
 
-# A message's id is the block's with the message's index in place of the last digits.
-_IDENTITY_LENGTH = len("00000000-0000-0000-0000-0000")
-
 MAX_MESSAGES = 1000
 """In a block; between two ids that are given are as many."""
 
@@ -58,7 +55,7 @@ def insert_block(
 def messages_of(row: Row, *, fifo: bool) -> list[QueueMessage]:
     """Make the messages of a block that was received whole: a row of ``pick_in_order``."""
     content, receipt_id, first_id, identity, *_, sent_at, first_received_at, receive_count, _ = row
-    prefix = identity[:_IDENTITY_LENGTH]
+    prefix = identity[:-8]  # a message's id is the block's with the index in place of the rest
     return [
         QueueMessage(
             message_id=f"{prefix}{index:08x}",
