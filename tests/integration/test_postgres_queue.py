@@ -1,5 +1,6 @@
 """What only the queues on PostgreSQL have: restarts, dead consumers, plans, clean-up."""
 
+import itertools
 import secrets
 import threading
 import time
@@ -13,9 +14,12 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from plumbline.adapters.postgres import queue as queue_module
 from plumbline.adapters.postgres.database import Database
 from plumbline.adapters.postgres.queue import PostgresQueue, declare_queues
 from plumbline.adapters.postgres.queue_admin import PostgresQueueAdmin
+from plumbline.adapters.postgres.queue_blocks import MAX_MESSAGES
+from plumbline.adapters.postgres.queue_statements import Row, execute
 from plumbline.errors import ConfigurationError, NotFound, QueueUnavailable
 from plumbline.local.servers.postgres import PostgresServer
 from plumbline.ports import OutgoingMessage, QueueMessage
@@ -341,6 +345,41 @@ def test_senders_at_once_keep_the_order_of_their_groups(make_queue: MakeQueue) -
     for thread in threads:
         thread.join()
     assert seen == {str(size): list(range(size * sends[size])) for size in senders}
+
+
+@pytest.mark.parametrize(("name", "fifo"), [("distributing", True), ("db1", False)])
+def test_what_is_sent_during_a_receive_keeps_its_order(
+    make_queue: MakeQueue, monkeypatch: pytest.MonkeyPatch, name: str, fifo: bool
+) -> None:
+    """A batch of a block and a row behind it, committed between any two statements of a receive."""
+    receiving = make_queue(name, fifo=fifo, block_from=50)
+    sending = make_queue(name, fifo=fifo, block_from=50)
+    moments: list[str] = []
+
+    def interposed(cursor: psycopg.Cursor[Row], statement: str, **parameters: object) -> list[Row]:
+        rows = execute(cursor, statement, **parameters)
+        moments.append(statement)
+        if len(moments) - 1 == moment:
+            with monkeypatch.context() as undisturbed:
+                undisturbed.setattr(queue_module, "execute", execute)
+                sending.send(messages(MAX_MESSAGES + 1, start=10_000 * moment))
+        return rows
+
+    for moment in itertools.count():
+        moments.clear()
+        with monkeypatch.context() as during:
+            during.setattr(queue_module, "execute", interposed)
+            received = receiving.receive(5000)
+        if moment >= len(moments):
+            break
+        bodies: list[str] = []
+        while len(bodies) <= MAX_MESSAGES:
+            bodies += [message.body for message in received]
+            receiving.delete(handles(received))
+            received = receiving.receive(5000, wait_s=0 if len(bodies) > MAX_MESSAGES else 5)
+        expected = range(10_000 * moment, 10_000 * moment + MAX_MESSAGES + 1)
+        assert bodies == [str(n) for n in expected], moments[moment]
+    assert "pick" in moments
 
 
 def test_declaring_again_updates_and_keeps_the_messages(

@@ -310,17 +310,13 @@ class PostgresQueue:
             unpack_blocks(cursor, self._queue_id, [first_id for (first_id,) in leased])
         messages: list[QueueMessage] = []
         while True:
-            block = execute(cursor, "first_free_block", queue_id=self._queue_id)
-            rows = execute(
-                cursor,
-                "pick",
-                limit=limit - len(messages),
-                before_id=block[0][0] if block else None,
-                **parameters,
-            )
+            rows = execute(cursor, "pick", limit=limit - len(messages), **parameters)
             messages += [message_of(row, fifo=self.fifo) for row in rows]
             size = sum(len(message.body) for message in messages)
-            if not block or len(messages) == limit or size >= _RECEIVE_BYTES:
+            if len(messages) == limit or size >= _RECEIVE_BYTES:
+                return messages
+            block = execute(cursor, "first_free_block", queue_id=self._queue_id)
+            if not block:
                 return messages
             unpack_blocks(cursor, self._queue_id, block[0])
 

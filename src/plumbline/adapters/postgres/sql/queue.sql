@@ -233,8 +233,9 @@ DELETE FROM queue_block
 WHERE queue_id = %(queue_id)s AND first_id = ANY (%(first_ids)b::bigint[])
 
 -- name: pick
--- Leases the first messages that are free and before every block that is. On a FIFO queue a group
--- of which any message is leased is not free.
+-- Leases the first messages that are free and before every block that is: a block that is sent
+-- meanwhile holds back what was sent with it, as both are seen or neither. On a FIFO queue a group of
+-- which any message is leased is not free.
 WITH leased AS MATERIALIZED (
     SELECT unnest(message_ids) AS id FROM queue_lease WHERE queue_id = %(queue_id)s
 ), busy AS MATERIALIZED (
@@ -249,7 +250,11 @@ WITH leased AS MATERIALIZED (
     SELECT * FROM queue_message
     WHERE queue_id = %(queue_id)s AND id >= %(first_id)s AND id NOT IN (SELECT id FROM leased)
         AND (NOT %(fifo)s OR group_id NOT IN (SELECT group_id FROM busy))
-        AND (%(before_id)s::bigint IS NULL OR id < %(before_id)s::bigint)
+        AND id < coalesce(
+            (SELECT first_id FROM queue_block
+             WHERE queue_id = %(queue_id)s AND first_id NOT IN (SELECT id FROM leased)
+             ORDER BY first_id LIMIT 1),
+            9223372036854775807)
     ORDER BY id LIMIT %(limit)s
 ), picked AS MATERIALIZED (
     SELECT * FROM (
