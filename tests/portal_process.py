@@ -72,6 +72,12 @@ class PortalProcess:
         return self.log_path.read_text("utf-8")
 
     @property
+    def pid(self) -> int:
+        """Of the server, whose workers answer."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
     def accounts(self) -> Accounts:
         """Its users and tokens, as the command line manages them."""
         assert self._accounts is not None

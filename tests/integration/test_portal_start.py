@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -59,3 +60,19 @@ def test_every_line_that_it_writes_is_json(
     events = [line["event"] for line in lines]
     assert {"request", "request_failed"} <= set(events)
     assert "device_status" in next(x for x in lines if x["event"] == "request_failed")["traceback"]
+
+
+def test_workers_end_with_the_server_that_started_them(
+    database_url: str, redis_url: str, tmp_path: Path
+) -> None:
+    """However it dies: they would go on answering, and nobody would stop them."""
+    log = tmp_path / "log"
+    with PortalProcess(database_url, redis_url, log, {"PORTAL_WORKERS": "2"}) as running:
+        server = psutil.Process(running.pid)
+        workers = server.children(recursive=True)
+        assert len(workers) >= 2
+        server.kill()
+        _, left = psutil.wait_procs(workers, timeout=10)
+        for worker in left:
+            worker.kill()
+        assert not left

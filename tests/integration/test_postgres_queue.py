@@ -349,7 +349,7 @@ def test_senders_at_once_keep_the_order_of_their_groups(make_queue: MakeQueue) -
 
 @pytest.mark.parametrize(("name", "fifo"), [("distributing", True), ("db1", False)])
 def test_what_is_sent_during_a_receive_keeps_its_order(
-    make_queue: MakeQueue, monkeypatch: pytest.MonkeyPatch, name: str, fifo: bool
+    make_queue: MakeQueue, monkeypatch: pytest.MonkeyPatch, name: str, *, fifo: bool
 ) -> None:
     """A batch of a block and a row behind it, committed between any two statements of a receive."""
     receiving = make_queue(name, fifo=fifo, block_from=50)

@@ -22,6 +22,7 @@ from plumbline.portal.dispatch import Dispatcher
 from plumbline.portal.guard import Guard
 from plumbline.portal.ledger_reader import LedgerReader
 from plumbline.portal.logs import log_as_json
+from plumbline.portal.orphans import end_with_server
 from plumbline.portal.rate_limit import RateLimit
 from plumbline.portal.relay import RelayThread
 from plumbline.portal.request_head import HEAD_KEY, HeadReader
@@ -103,7 +104,8 @@ def _spare_collector() -> None:
 
 
 def create_app() -> Portal:
-    """Make the application from the environment."""
+    """Make the application of a worker from the environment."""
+    end_with_server()
     log_as_json()
     return Portal(load(PortalSettings))
 
