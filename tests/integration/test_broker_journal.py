@@ -1,6 +1,7 @@
 """What the broker has acknowledged outlives its crash: the journal that it writes before."""
 
 import errno
+import json
 import os
 import random
 import shutil
@@ -18,6 +19,7 @@ from typing import Protocol
 
 import pytest
 
+from command_device import CommandDevice
 from conftest import Broker
 from draining import create_session, numbered, payloads, take
 from mqtt_device import MqttDevice, Refused
@@ -28,7 +30,8 @@ from plumbline.adapters.mqtt.configuration import (
     uplink_filters,
 )
 from plumbline.adapters.mqtt.drain import MqttBroker
-from plumbline.adapters.mqtt.endpoint import Endpoint
+from plumbline.adapters.mqtt.publisher import MqttPublisher
+from plumbline.domain.publication import Publication, Published
 from plumbline.local.broker_log import read_refusals
 from plumbline.local.broker_save import save
 from plumbline.local.servers.journal_plugin import build_journal_plugin
@@ -138,6 +141,28 @@ def record(generation: int, topic: str, payload: bytes) -> bytes:
     fields = struct.pack("<QIHBx", generation, len(payload), len(topic), 1 if topic else 0)
     body = fields + topic.encode() + payload
     return b"PUJ1" + struct.pack("<I", zlib.crc32(body)) + body
+
+
+def order(
+    command_id: str, expires_in_s: int | None, correlation: bytes | None = None
+) -> Publication:
+    """Return a command for d1."""
+    return Publication(
+        "tilt/d1/commands",
+        json.dumps({"command_id": command_id}).encode(),
+        expires_in_s,
+        None if correlation is None else "tilt/d1/commands/ack",
+        correlation,
+    )
+
+
+def publish(url: str, publications: Sequence[Publication]) -> list[Published]:
+    """Publish over MQTT 5, and return what the broker says."""
+    publisher = MqttPublisher(url)
+    try:
+        return publisher.publish(publications)
+    finally:
+        publisher.close()
 
 
 class Stream(threading.Thread):
@@ -258,13 +283,50 @@ def test_qos_0_and_retained_readings_are_kept_too(mosquitto: Broker) -> None:
     assert drained(mosquitto) == [b"unconfirmed", b"retained", b"retained"]
 
 
-def test_a_command_is_never_in_the_journal(mosquitto: Broker) -> None:
-    """It may have expired, and its device would execute it twice; a lost one ends as expired."""
-    endpoint = Endpoint.parse(mosquitto.user_url(COMMAND_USER))
-    address = (endpoint.host, endpoint.port)
-    with MqttDevice(address, endpoint.username, endpoint.password) as sender:
-        sender.publish("tilt/d1/commands", b"reboot")
-    assert b"reboot" not in journal(mosquitto).read_bytes()
+def test_a_command_that_was_acknowledged_waits_for_its_device_after_a_crash(
+    mosquitto: Broker,
+) -> None:
+    password = mosquitto.add_devices("d1")["d1"]
+    address = (mosquitto.host, mosquitto.port)
+    with CommandDevice(address, "d1", password):
+        pass
+    save(mosquitto.server.data_dir)
+    orders = [order("one", 60, b"\0id"), order("two", None, None)]
+    assert publish(mosquitto.user_url(COMMAND_USER), orders) == [Published(taken=True)] * 2
+    crash(mosquitto)
+    with CommandDevice(address, "d1", password) as device:
+        for sent in orders:
+            told = device.next()
+            assert (told.payload, told.retained) == (sent.payload, False)
+            assert (told.response_topic, told.correlation) == (
+                sent.response_topic,
+                sent.correlation,
+            )
+        assert device.is_quiet()
+
+
+def test_a_command_whose_end_came_before_the_broker_did_is_left_out(mosquitto: Broker) -> None:
+    password = mosquitto.add_devices("d1")["d1"]
+    address = (mosquitto.host, mosquitto.port)
+    with CommandDevice(address, "d1", password):
+        pass
+    save(mosquitto.server.data_dir)
+    publish(mosquitto.user_url(COMMAND_USER), [order("short", 1), order("long", 60)])
+    over = time.time() + 1.1
+    crash(mosquitto, lambda _: wait_for(lambda: time.time() > over))
+    with CommandDevice(address, "d1", password) as device:
+        assert device.next().command_id == "long"
+        assert device.is_quiet()
+    assert "1 commands came after the last save, and are over" in log(mosquitto)
+
+
+def test_a_reading_is_kept_whatever_it_says_of_its_end(mosquitto: Broker) -> None:
+    password = mosquitto.add_devices("d1")["d1"]
+    url = f"mqtt://d1:{password}@{mosquitto.host}:{mosquitto.port}"
+    assert publish(url, [Publication(TOPIC, b"one", expires_in_s=1)]) == [Published(taken=True)]
+    over = time.time() + 1.1
+    crash(mosquitto, lambda _: wait_for(lambda: time.time() > over))
+    assert drained(mosquitto) == [b"one"]
 
 
 def test_a_last_record_that_was_cut_off_is_left_out(mosquitto: Broker) -> None:

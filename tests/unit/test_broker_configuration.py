@@ -70,7 +70,7 @@ def test_options_are_rendered() -> None:
         assert line not in settings(render_config(FILES, plain=[PLAIN]))
 
 
-def test_the_journal_holds_every_topic_that_is_drained() -> None:
+def test_the_journal_holds_every_topic_that_is_drained_and_every_command() -> None:
     files = replace(FILES, journal_plugin=Path("/d/journal.so"))
     options = BrokerOptions(sync_journal=True, journal_reserve_bytes=5)
     lines = settings(render_config(files, plain=[PLAIN], options=options))
@@ -84,8 +84,15 @@ def test_the_journal_holds_every_topic_that_is_drained() -> None:
     held = [line.split()[1] for line in lines if line.startswith("plugin_opt_uplink ")]
     for topic_filter in DEFAULT_TOPICS.split(","):
         assert is_held(held, topic_filter.replace("+", "x")), topic_filter
-    for command in ("tilt/x/commands", "application/x/device/x/command/down"):
-        assert not is_held(held, command)
+    commands = [line.split()[1] for line in lines if line.startswith("plugin_opt_command ")]
+    assert commands == [
+        "tilt/+/commands",
+        "application/+/device/+/command/down",
+        "v3/+/devices/+/down/push",
+        "v3/+/devices/+/down/replace",
+    ]
+    for command in commands:
+        assert not is_held(held, command.replace("+", "x"))
 
 
 def is_held(filters: list[str], topic: str) -> bool:

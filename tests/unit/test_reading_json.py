@@ -62,6 +62,15 @@ def test_the_documents_example_is_read() -> None:
     assert reading == Reading("sensor-001", NOW, 15.5, Status.NORMAL, battery_level_pct=85)
 
 
+def test_the_reason_does_not_depend_on_how_deep_its_caller_is() -> None:
+    payload = b"[" * 700 + b"x"
+
+    def at_depth(depth: int) -> Reason:
+        return at_depth(depth - 1) if depth else reason_of(payload)
+
+    assert {at_depth(depth) for depth in (0, 400)} == {Reason.NESTED_TOO_DEEPLY}
+
+
 @pytest.mark.parametrize(
     ("payload", "reason"),
     [
@@ -73,6 +82,11 @@ def test_the_documents_example_is_read() -> None:
         pytest.param(b"x" * 8193, Reason.PAYLOAD_TOO_LARGE, id="one byte too many"),
         pytest.param(b"[" * 4000, Reason.NESTED_TOO_DEEPLY, id="depth 4,000"),
         pytest.param(b"[" * 1000 + b"]" * 1000, Reason.NESTED_TOO_DEEPLY, id="depth 1,000"),
+        pytest.param(b"[" * 201, Reason.NESTED_TOO_DEEPLY, id="depth 201"),
+        pytest.param(b"[" * 200, Reason.INVALID_JSON, id="depth 200"),
+        pytest.param(b"[" * 201 + b"x", Reason.NESTED_TOO_DEEPLY, id="depth 201 and a fault"),
+        pytest.param(b'{"a":"' + b"[" * 201, Reason.INVALID_JSON, id="brackets in a string"),
+        pytest.param(b'"\\"' + b"[" * 201, Reason.INVALID_JSON, id="behind an escaped quote"),
         pytest.param(
             b'{"tilt_angle":' + b"9" * 5000 + b"}", Reason.INVALID_JSON, id="5,000 digits"
         ),

@@ -20,6 +20,13 @@ _is_rfc3339 = re.compile(
 ).fullmatch
 
 
+# Far from the depth at which Python's decoder gives up, which depends on who calls it.
+_MAX_DEPTH = 200
+
+# A string, also one without an end; or a bracket.
+_tokens = re.compile(r'"(?:[^"\\]++|\\.)*+"?|[\[\]{}]', re.DOTALL).finditer
+
+
 class AmbiguousObject(dict[str, Any]):
     """An object in which a key stands twice."""
 
@@ -47,6 +54,18 @@ _DECODER = json.JSONDecoder(
 )
 
 
+def _require_shallow(text: str) -> None:
+    """Refuse nesting before the decoder sees it, so that the reason is always the same."""
+    if text.count("[") + text.count("{") <= _MAX_DEPTH:
+        return
+    depth = 0
+    for token in _tokens(text):
+        bracket = token[0]
+        depth += (bracket in "[{") - (bracket in "]}")
+        if depth > _MAX_DEPTH:
+            raise InvalidPayload(Reason.NESTED_TOO_DEEPLY, f"limit {_MAX_DEPTH}")
+
+
 def parse(payload: bytes, limit_bytes: int | None) -> Any:  # noqa: ANN401 - any JSON
     """Parse a document; its objects with a key twice are `AmbiguousObject`.
 
@@ -55,7 +74,7 @@ def parse(payload: bytes, limit_bytes: int | None) -> Any:  # noqa: ANN401 - any
         limit_bytes: None for any size.
 
     Raises:
-        InvalidPayload: Empty, too large, not UTF-8, not strict JSON, nested too deeply to parse.
+        InvalidPayload: Empty, too large, not UTF-8, not strict JSON, nested more than 200 deep.
     """
     if not payload:
         raise InvalidPayload(Reason.EMPTY_PAYLOAD)
@@ -63,11 +82,11 @@ def parse(payload: bytes, limit_bytes: int | None) -> Any:  # noqa: ANN401 - any
         detail = f"{len(payload)} bytes, limit {limit_bytes}"
         raise InvalidPayload(Reason.PAYLOAD_TOO_LARGE, detail)
     try:
-        return _DECODER.decode(payload.decode())
+        text = payload.decode()
+        _require_shallow(text)
+        return _DECODER.decode(text)
     except UnicodeDecodeError as error:
         raise InvalidPayload(Reason.NOT_UTF8, f"byte {error.start}") from error
-    except RecursionError as error:
-        raise InvalidPayload(Reason.NESTED_TOO_DEEPLY) from error
     except json.JSONDecodeError as error:
         detail = f"{error.msg} at character {error.pos}"
         raise InvalidPayload(Reason.INVALID_JSON, detail) from error

@@ -70,8 +70,9 @@ class BrokerOptions:
         max_queued_bytes: Payload bytes that wait for one client at most; what comes beyond them
             is dropped, and counted in ``$SYS/broker/publish/messages/dropped``. The broker keeps
             them in memory, with about 350 bytes more for each message.
-        sync_journal: Acknowledge an uplink when the disk has it, so that it outlives a crash of the
-            machine; else when the operating system has it, so that it outlives one of the broker.
+        sync_journal: Acknowledge an uplink or a command when the disk has it, so that it outlives a
+            crash of the machine; else when the operating system has it, so that it outlives one of
+            the broker.
         journal_reserve_bytes: Of the disk, beside what the next save needs. Where less is free,
             uplinks are refused: Mosquitto loses its save where there is no room for the next.
         run_as: User to become where the broker starts as root; None is its default, ``mosquitto``.
@@ -136,15 +137,24 @@ def render_config(
 
 def uplink_filters() -> list[str]:
     """Return the topic filters of all that the ingest user may read."""
-    _, _, section = access_rules().partition(f"\nuser {INGEST_USER}\n")
-    section, _, _ = section.partition("\nuser ")
-    lines = [line.split() for line in section.splitlines()]
-    return [words[2] for words in lines if words[:2] == ["topic", "read"]]
+    return _filters(INGEST_USER, "read")
+
+
+def command_filters() -> list[str]:
+    """Return the topic filters of all that is sent to devices and network servers."""
+    return _filters(COMMAND_USER, "write") + _filters(LORAWAN_COMMAND_USER, "write")
 
 
 def access_rules() -> str:
     """Return the text of the ACL file."""
     return _read("acl")
+
+
+def _filters(user: str, access: str) -> list[str]:
+    _, _, section = access_rules().partition(f"\nuser {user}\n")
+    section, _, _ = section.partition("\nuser ")
+    lines = [line.split() for line in section.splitlines()]
+    return [words[2] for words in lines if words[:2] == ["topic", access]]
 
 
 def _journal(paths: BrokerFiles, options: BrokerOptions) -> str:
@@ -156,6 +166,7 @@ def _journal(paths: BrokerFiles, options: BrokerOptions) -> str:
             f"plugin_opt_sync {str(options.sync_journal).lower()}",
             f"plugin_opt_reserve {options.journal_reserve_bytes}",
             *(f"plugin_opt_uplink {topic_filter}" for topic_filter in uplink_filters()),
+            *(f"plugin_opt_command {topic_filter}" for topic_filter in command_filters()),
         ]
     )
 

@@ -4,7 +4,7 @@ import select
 import ssl
 from collections.abc import Sequence
 from contextlib import suppress
-from time import monotonic
+from time import monotonic, time
 from typing import NoReturn
 
 from paho.mqtt import client as mqtt
@@ -195,6 +195,8 @@ def _properties(publication: Publication) -> Properties:
     properties.ContentType = "application/json"
     if publication.expires_in_s is not None:
         properties.MessageExpiryInterval = publication.expires_in_s
+        # The same for the broker's journal, which does not see the interval.
+        properties.UserProperty = ("expires-at", str(int(time()) + publication.expires_in_s))
     if publication.response_topic is not None:
         properties.ResponseTopic = publication.response_topic
     if publication.correlation is not None:

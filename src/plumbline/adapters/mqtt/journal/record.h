@@ -1,8 +1,8 @@
 /* Records of the journal.
  *
  * A record, numbers little-endian: "PUJ1", CRC-32 of all that follows it, generation (8 bytes),
- * payload length (4), topic length (2; 0 in a mark), QoS and 4 if retained (1), zero (1), topic,
- * payload. The generation is random: a payload that looks like records cannot know it. */
+ * payload length (4), topic length (2; 0 in a mark), QoS and flags (1), zero (1), topic, payload
+ * (of a command, what command.h says). The generation is random: a payload that looks like records cannot know it. */
 
 #ifndef RECORD_H
 #define RECORD_H
@@ -14,6 +14,7 @@
 #define RECORD_MAGIC "PUJ1"
 #define RECORD_QOS 3
 #define RECORD_RETAINED 4
+#define RECORD_COMMAND 8
 
 struct record {
     uint64_t generation;

@@ -1,5 +1,5 @@
 /*
- * Mosquitto plugin: no uplink is acknowledged before it is in a file.
+ * Mosquitto plugin: no uplink and no command is acknowledged before it is in a file.
  *
  * Mosquitto acknowledges a message when it has it in memory, and saves its memory every few
  * seconds. This plugin appends each message on the given topics to a journal first; one that
@@ -13,7 +13,9 @@
  *
  * Options: journal FILE, saved FILE (the broker's own, mosquitto.db), sync true|false (to the disk
  * before each acknowledgement, or to the operating system), reserve BYTES (of the disk, beside what
- * the next save needs: with less, uplinks are refused), uplink FILTER (may be repeated).
+ * the next save needs: with less, uplinks are refused), uplink FILTER and command FILTER (each may
+ * be repeated). A command that is over when it would be published again is left out: what it says
+ * of its end is held against the clock. An uplink is published in any case.
  *
  * The journal is one file, written again from its beginning after each save, as that costs least.
  * So its first record is a mark, without a topic, of a new generation; what other generations left
@@ -42,6 +44,7 @@
 #endif
 
 #include "broker_save.h"
+#include "command.h"
 #include "record.h"
 
 #define NAME "uplink journal: "
@@ -52,12 +55,17 @@
 /* What is longer is cut to this after a save. */
 #define KEPT_BYTES (32L << 20)
 
+struct filters {
+    const char *texts[MAX_FILTERS];
+    int count;
+};
+
 struct journal {
     mosquitto_plugin_id_t *plugin;
     char *path;
     char *saved_path;
-    const char *filters[MAX_FILTERS];
-    int filter_count;
+    struct filters uplinks;
+    struct filters commands;
     bool sync;
     long long reserve_bytes;
     int file;
@@ -75,7 +83,8 @@ struct journal {
 
 /* --- Writing ------------------------------------------------------------------------------- */
 
-static bool append(struct journal *journal, const struct mosquitto_evt_message *message)
+static bool append(
+    struct journal *journal, const struct mosquitto_evt_message *message, bool is_command)
 {
     struct record record = {
         .generation = journal->generation,
@@ -85,7 +94,15 @@ static bool append(struct journal *journal, const struct mosquitto_evt_message *
         .payload_length = message->payloadlen,
         .flags = message->qos | (message->retain ? RECORD_RETAINED : 0),
     };
+    uint8_t *packed = NULL;
+    if (is_command) {
+        record.payload = packed = command_pack(message, &record.payload_length);
+        record.flags |= RECORD_COMMAND;
+        if (packed == NULL)
+            return false;
+    }
     size_t length = record_write(journal->file, journal->end, &record);
+    free(packed);
     if (length == 0 || (journal->sync && fdatasync(journal->file) != 0))
         return false;
     journal->end += (off_t)length;
@@ -170,15 +187,32 @@ static void notice_save(struct journal *journal)
 
 /* --- Reading back -------------------------------------------------------------------------- */
 
-static bool publish_again(const struct record *record)
+struct replayed {
+    unsigned long published;
+    unsigned long over; /* commands whose end has come */
+};
+
+static bool publish_again(const struct record *record, struct replayed *count)
 {
-    char *topic = strndup(record->topic, record->topic_length);
-    if (topic == NULL)
+    struct command content = {
+        .payload = record->payload, .payload_length = record->payload_length};
+    if (record->flags & RECORD_COMMAND && !command_unpack(record, &content))
         return false;
-    int outcome = mosquitto_broker_publish_copy(NULL, topic, (int)record->payload_length,
-        record->payload, record->flags & RECORD_QOS, record->flags & RECORD_RETAINED, NULL);
+    if (content.expires_at != 0 && content.expires_at <= (uint64_t)time(NULL)) {
+        mosquitto_property_free_all(&content.properties);
+        count->over++;
+        return true;
+    }
+    char *topic = strndup(record->topic, record->topic_length);
+    bool done = topic != NULL &&
+                mosquitto_broker_publish_copy(NULL, topic, (int)content.payload_length,
+                    content.payload, record->flags & RECORD_QOS, record->flags & RECORD_RETAINED,
+                    content.properties) == MOSQ_ERR_SUCCESS;
     free(topic);
-    return outcome == MOSQ_ERR_SUCCESS;
+    if (!done)
+        mosquitto_property_free_all(&content.properties);
+    count->published += done;
+    return done;
 }
 
 /* Keeps a copy of the damaged journal, for whoever wants to look. */
@@ -200,7 +234,7 @@ static void keep_damaged(const struct journal *journal, const uint8_t *data, siz
 static bool replay(struct journal *journal, const uint8_t *data, size_t size)
 {
     struct record record;
-    unsigned long messages = 0;
+    struct replayed count = {0};
     size_t damaged = 0;
     size_t end = 0; /* of the last whole record */
     bool found = false; /* the generation: the first whole record's */
@@ -216,18 +250,20 @@ static bool replay(struct journal *journal, const uint8_t *data, size_t size)
         found = true;
         journal->generation = record.generation;
         if (record.topic_length != 0) {
-            if (!publish_again(&record))
+            if (!publish_again(&record, &count))
                 return false;
-            messages++;
         } else {
             journal->start = (off_t)(at + length);
         }
         damaged += at - end;
         end = at += length;
     }
-    if (messages != 0)
+    if (count.published != 0)
         mosquitto_log_printf(MOSQ_LOG_NOTICE,
-            NAME "%lu messages came after the last save, published again", messages);
+            NAME "%lu messages came after the last save, published again", count.published);
+    if (count.over != 0)
+        mosquitto_log_printf(MOSQ_LOG_NOTICE,
+            NAME "%lu commands came after the last save, and are over", count.over);
     if (damaged != 0) {
         mosquitto_log_printf(MOSQ_LOG_ERR,
             NAME "%zu bytes between whole records are damaged, their messages lost", damaged);
@@ -281,11 +317,11 @@ static bool check_save(struct journal *journal)
 
 /* --- What the broker calls ----------------------------------------------------------------- */
 
-static bool is_uplink(const struct journal *journal, const char *topic)
+static bool is_in(const struct filters *filters, const char *topic)
 {
-    for (int i = 0; i < journal->filter_count; i++) {
+    for (int i = 0; i < filters->count; i++) {
         bool matches = false;
-        if (mosquitto_topic_matches_sub(journal->filters[i], topic, &matches) == 0 && matches)
+        if (mosquitto_topic_matches_sub(filters->texts[i], topic, &matches) == 0 && matches)
             return true;
     }
     return false;
@@ -297,10 +333,11 @@ static int on_message(int event, void *event_data, void *user_data)
     struct journal *journal = user_data;
     struct mosquitto_evt_message *message = event_data;
     journal->replayed = true;
-    if (!is_uplink(journal, message->topic))
+    bool is_uplink = is_in(&journal->uplinks, message->topic);
+    if (!is_uplink && !is_in(&journal->commands, message->topic))
         return MOSQ_ERR_SUCCESS;
     notice_save(journal);
-    int reason = has_room(journal) && append(journal, message) ? 0 : errno;
+    int reason = has_room(journal) && append(journal, message, !is_uplink) ? 0 : errno;
     note_outcome(journal, reason);
     errno = reason;
     /* Any error but two ends the connection without an acknowledgement; those two are answered. */
@@ -317,6 +354,12 @@ static int on_tick(int event, void *event_data, void *user_data)
     return MOSQ_ERR_SUCCESS;
 }
 
+static bool take_filter(struct filters *filters, const char *text)
+{
+    return filters->count < MAX_FILTERS &&
+           (filters->texts[filters->count++] = strdup(text)) != NULL;
+}
+
 static bool take_option(struct journal *journal, const char *key, const char *value)
 {
     if (strcmp(key, "journal") == 0)
@@ -329,9 +372,9 @@ static bool take_option(struct journal *journal, const char *key, const char *va
     }
     if (strcmp(key, "reserve") == 0)
         return (journal->reserve_bytes = atoll(value)) > 0;
-    if (strcmp(key, "uplink") != 0 || journal->filter_count == MAX_FILTERS)
-        return false;
-    return (journal->filters[journal->filter_count++] = strdup(value)) != NULL;
+    if (strcmp(key, "uplink") == 0)
+        return take_filter(&journal->uplinks, value);
+    return strcmp(key, "command") == 0 && take_filter(&journal->commands, value);
 }
 
 int mosquitto_plugin_version(int count, const int *versions)
@@ -358,7 +401,7 @@ int mosquitto_plugin_init(mosquitto_plugin_id_t *plugin, void **user_data,
             return MOSQ_ERR_INVAL;
         }
     }
-    if (journal->path == NULL || journal->saved_path == NULL || journal->filter_count == 0) {
+    if (journal->path == NULL || journal->saved_path == NULL || journal->uplinks.count == 0) {
         mosquitto_log_printf(MOSQ_LOG_ERR, NAME "journal, saved and uplink must be given");
         return MOSQ_ERR_INVAL;
     }
@@ -378,6 +421,12 @@ int mosquitto_plugin_init(mosquitto_plugin_id_t *plugin, void **user_data,
     return outcome;
 }
 
+static void free_filters(struct filters *filters)
+{
+    while (filters->count > 0)
+        free((void *)filters->texts[--filters->count]);
+}
+
 int mosquitto_plugin_cleanup(void *user_data, struct mosquitto_opt *options, int option_count)
 {
     (void)options;
@@ -390,8 +439,8 @@ int mosquitto_plugin_cleanup(void *user_data, struct mosquitto_opt *options, int
     save_close(&journal->save);
     if (journal->file >= 0)
         close(journal->file);
-    for (int i = 0; i < journal->filter_count; i++)
-        free((void *)journal->filters[i]);
+    free_filters(&journal->uplinks);
+    free_filters(&journal->commands);
     free(journal->path);
     free(journal->saved_path);
     free(journal);
