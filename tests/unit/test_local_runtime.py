@@ -1,5 +1,7 @@
 """Schedules and event sources of the local runtime, with a function and a queue in memory."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -315,3 +317,19 @@ def test_a_stop_leaves_a_run_no_time() -> None:
     assert context.get_remaining_time_in_millis() > 100_000
     stop.set()
     assert context.get_remaining_time_in_millis() == 0
+
+
+def test_a_run_that_fails_before_its_metrics_writes_nothing_but_lines_of_json() -> None:
+    program = (
+        "from plumbline.lambdas.runtime import metrics\n"
+        "measured = metrics('db1')\n"
+        "@measured.log_metrics\n"
+        "def handler(event, context):\n"
+        "    raise ValueError\n"
+        "try:\n"
+        "    handler({}, None)\n"
+        "except ValueError:\n"
+        "    pass\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    assert (done.stdout, done.stderr) == (b"", b"")

@@ -1,5 +1,6 @@
 """What every handler shares: its context, its logger and its metrics."""
 
+import warnings
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Protocol
@@ -10,6 +11,9 @@ from aws_lambda_powertools.metrics import EphemeralMetrics
 from plumbline.topology import Function
 
 NAMESPACE = "Plumbline"
+
+# A run that fails has no metrics, and is in the log with its error.
+warnings.filterwarnings("ignore", "No application metrics to publish", UserWarning)
 
 
 class Context(Protocol):
