@@ -8,7 +8,7 @@ do harm, or faults of their own: the same circumstances without the mistake must
 import random
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -175,7 +175,7 @@ def _stale_cache() -> None:
     found = PostgresStatuses.device_statuses
     before: list[Sequence[DeviceStatus]] = []
 
-    def of_the_last_run(self: PostgresStatuses) -> Iterator[Sequence[DeviceStatus]]:
+    def of_the_last_run(self: PostgresStatuses) -> Generator[Sequence[DeviceStatus], None, None]:
         chunks = list(found(self))
         yield from before or chunks
         before[:] = chunks
@@ -186,7 +186,7 @@ def _stale_cache() -> None:
 def _held_up_sync() -> None:
     found = PostgresStatuses.device_statuses
 
-    def held_up(self: PostgresStatuses) -> Iterator[Sequence[DeviceStatus]]:
+    def held_up(self: PostgresStatuses) -> Generator[Sequence[DeviceStatus], None, None]:
         for chunk in found(self):
             time.sleep(3)
             yield chunk

@@ -60,6 +60,8 @@ PARTS: Mapping[str, Part] = {
             "integration/test_store_frames.py",
             "integration/test_store_partitions.py",
             "integration/test_store_quarantine.py",
+            "integration/test_store_statuses.py",
+            "integration/test_command_answers.py",
         ),
     ),
     "ledger": Part(

@@ -1,6 +1,6 @@
 """What the database does with a batch, in memory: the rules of the contract, not its SQL."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -152,7 +152,7 @@ class MemoryStore:
 
     # --- as the sync asks -----------------------------------------------------------------
 
-    def device_statuses(self) -> Iterator[Sequence[DeviceStatus]]:
+    def device_statuses(self) -> Generator[Sequence[DeviceStatus], None, None]:
         """Yield every status in one chunk; see ports.StatusSource."""
         yield [self.statuses[device_id] for device_id in sorted(self.statuses)]
 

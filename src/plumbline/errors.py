@@ -26,6 +26,8 @@ The type alone decides about a retry; `EXIT_CODES` and `HTTP_STATUS` are the onl
 translations.
 """
 
+from typing import Self
+
 from plumbline.domain.reason import Reason
 
 _DETAIL_LENGTH = 300
@@ -52,6 +54,11 @@ class InvalidPayload(PermanentError):
         super().__init__(f"{reason.value}: {detail}" if detail else reason.value)
         self.reason = reason
         self.detail = detail
+
+    def as_result(self) -> Self:
+        """Forget where it was raised: by its frames it would hold on to all that was read there."""
+        self.__traceback__ = self.__cause__ = self.__context__ = None
+        return self
 
 
 class InvalidMessage(PermanentError):

@@ -4,7 +4,7 @@ The values of which there is one a message are msgspec's: it makes them several 
 frozen dataclasses.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -349,8 +349,8 @@ class FleetStatistics:
 class StatusSource(Protocol):
     """The database side of the sync."""
 
-    def device_statuses(self) -> Iterator[Sequence[DeviceStatus]]:
-        """Yield the status of every device, in chunks, from one snapshot."""
+    def device_statuses(self) -> Generator[Sequence[DeviceStatus], None, None]:
+        """Yield the status of every device, in chunks, from one snapshot; to be closed."""
         ...
 
     def fleet_statistics(self, now: datetime) -> FleetStatistics:

@@ -32,7 +32,7 @@ from plumbline.domain.command import Command
 from plumbline.domain.command_event import CommandEventKind
 from plumbline.domain.ledger import Balance
 from plumbline.errors import QueueUnavailable
-from plumbline.ports import BrokerMessage, OutgoingMessage
+from plumbline.ports import BrokerMessage, OutgoingMessage, PersistOutcome
 from plumbline.topology import TOPOLOGY
 from store_world import Batch, World, open_world
 
@@ -231,6 +231,7 @@ def test_a_handlers_events_are_in_no_account(pipeline: Pipeline) -> None:
     pipeline.distributing.delete([m.receipt_handle for m in received])
     report = Persist(pipeline.world.store).run(pipeline.db1.receive(10))
     assert len(report.failed) == 1, "what cannot be read ends in the dead-letter queue"
+    assert report.outcome == PersistOutcome(command_events=1)
     assert pipeline.row(one)["state"] == "sent"
     assert pipeline.balance() == Balance()
 

@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
+from plumbline.adapters.postgres import reading_store
+from plumbline.adapters.postgres.partitions import Provision
 from plumbline.domain.reading import Reading, Status
+from plumbline.errors import InvalidMessage, StoreUnavailable
 from plumbline.ports import PersistOutcome
 from store_world import NOON, Batch, Delivery, World, deliver, open_world, reading
 
@@ -263,6 +266,30 @@ def test_outcomes_are_recorded_by_batch(world: World) -> None:
             key=lambda row: (row[0], row[1]),
         )
     )
+
+
+def test_a_receipt_that_the_database_refuses_is_told_and_nothing_is_stored(world: World) -> None:
+    batch = Batch()
+    delivered = batch.deliver(reading())
+    with pytest.raises(InvalidMessage):
+        world.persist(*delivered, batch.receipt({"dev-1": 1}, messages=2**63))
+    assert world.value("SELECT count(*) FROM sensor_data") == 0
+    assert world.persist(*delivered) == PersistOutcome(stored=1)
+
+
+def test_partitions_that_never_stay_are_an_error_that_is_tried_again_later(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts = []
+
+    def provide(_connection: object, readings: object) -> Provision:
+        attempts.append(readings)
+        return Provision(frozenset(), {})
+
+    monkeypatch.setattr(reading_store, "provide_partitions", provide)
+    with pytest.raises(StoreUnavailable):
+        world.persist(*deliver(reading(at=NOON - timedelta(days=60))))
+    assert len(attempts) == 5
 
 
 def test_nothing_of_an_empty_batch(world: World) -> None:

@@ -1,5 +1,6 @@
 """A batch on its way into the queue: whose each item is, and what it is known by."""
 
+import gc
 import json
 from datetime import timedelta
 from uuid import UUID, uuid4, uuid5
@@ -47,6 +48,20 @@ def test_each_item_of_a_batch_has_the_next_identity() -> None:
     assert accepted == Accepted(
         frozenset(), frozenset(), readings=3, events=0, refusals=2, answers=0
     )
+
+
+def test_a_refusal_holds_on_to_nothing_of_its_batch() -> None:
+    """By its traceback it would keep all of the batch until the collector comes, once in hours."""
+    lorawan = f"application/x/device/{DEV_EUI}/event/up"
+    bad = [b"{}", b"[7,8]", b"\xff", b'{"tilt_angle":1e999}', b"[" * 300]
+    messages = [(topic, payload) for payload in bad for topic in (TELEMETRY, lorawan, "x")]
+    gc.collect()
+    gc.disable()
+    try:
+        accept(messages)
+        assert gc.collect() == 0
+    finally:
+        gc.enable()
 
 
 def test_an_array_of_one_is_no_array() -> None:

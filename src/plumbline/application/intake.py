@@ -191,7 +191,7 @@ def _results(message: BrokerMessage) -> Sequence[Reading | CommandAnswer | Inval
             return [] if answer is None else [answer]
         return decode_message(message.topic, message.payload, message.received_at)
     except InvalidPayload as error:
-        return [error]
+        return [error.as_result()]
 
 
 def _other_item(  # noqa: PLR0913 - all that is known of it

@@ -1,5 +1,6 @@
 """From the database to the cache."""
 
+from contextlib import closing
 from dataclasses import dataclass
 
 from plumbline.ports import Clock, StatusCache, StatusSource
@@ -37,9 +38,10 @@ class Sync:
         """
         synced_at = self._clock.now()
         devices = written = 0
-        for chunk in self._source.device_statuses():
-            devices += len(chunk)
-            written += self._cache.put_statuses(chunk, synced_at)
+        with closing(self._source.device_statuses()) as chunks:
+            for chunk in chunks:
+                devices += len(chunk)
+                written += self._cache.put_statuses(chunk, synced_at)
         counted_at = self._clock.now()  # not the start: many devices take their time
         self._cache.put_statistics(self._source.fleet_statistics(counted_at), counted_at)
         return SyncReport(devices, written)

@@ -79,7 +79,7 @@ class Uplinks:
                 try:
                     events[index] = decode_uplink_event(message.topic, message.payload)
                 except InvalidPayload as refusal:
-                    read[index] = ReadUplink(entries=[refusal])
+                    read[index] = ReadUplink(entries=[refusal.as_result()])
         if not events:
             return read
         found = self._devices.find({event.uplink.dev_eui for event in events.values()})
@@ -121,7 +121,7 @@ def _read(uplink: Uplink, device: LorawanDevice, received_at: datetime) -> ReadU
             sample = Sample(model=model, fields={}, no_tilt="no application data")
         entries = to_readings(sample, uplink, device.device_id, received_at=received_at)
     except InvalidPayload as refusal:
-        entries = [refusal]
+        entries = [refusal.as_result()]
     return ReadUplink(device.device_id, entries, UUID(hex=uplink.deduplication_id))
 
 

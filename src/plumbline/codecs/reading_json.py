@@ -89,7 +89,7 @@ def decode_payload(
                 _require_storable_text(element)
             results.append(_reading(element, device_id, window))
         except InvalidPayload as error:
-            results.append(error)
+            results.append(error.as_result())
     return results
 
 

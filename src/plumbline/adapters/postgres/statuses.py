@@ -1,6 +1,6 @@
 """Device status and fleet statistics, for the sync."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -18,7 +18,7 @@ class PostgresStatuses:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def device_statuses(self) -> Iterator[Sequence[DeviceStatus]]:
+    def device_statuses(self) -> Generator[Sequence[DeviceStatus], None, None]:
         """Yield the status of every device, by device id, in chunks, from one snapshot: a cursor's.
 
         Raises:
