@@ -4,6 +4,11 @@ from collections.abc import Mapping
 
 EQUIVALENT: Mapping[tuple[str, str, str], str] = {
     (
+        "strict_json.py",
+        'text.count("[") + text.count("{") <= _MAX_DEPTH',
+        "text.count('[') + text.count('{') < _MAX_DEPTH",
+    ): "a text with no more brackets than that is not deeper either; only saves the count",
+    (
         "ledger.py",
         "m.accounted > m.received",
         "m.accounted >= m.received",

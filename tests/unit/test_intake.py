@@ -71,6 +71,12 @@ def test_an_array_of_one_is_no_array() -> None:
     assert refusal.item is None
 
 
+def test_of_an_array_of_two_each_refusal_has_its_place() -> None:
+    queue, _ = accept([(TELEMETRY, b"[7,8]")])
+    contents = [decode(message) for message in queue_messages(queue.sent)]
+    assert [c.item for c in contents if isinstance(c, Refusal)] == [0, 1]
+
+
 def test_of_an_array_only_the_item_that_is_asked_for_is_taken() -> None:
     array = b"[" + reading(1) + b"," + reading(2) + b"," + reading(3) + b"]"
     queue, accepted = accept([(TELEMETRY, array), (TELEMETRY, array)], {1: 1})

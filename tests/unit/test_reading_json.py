@@ -84,6 +84,7 @@ def test_the_reason_does_not_depend_on_how_deep_its_caller_is() -> None:
         pytest.param(b"[" * 1000 + b"]" * 1000, Reason.NESTED_TOO_DEEPLY, id="depth 1,000"),
         pytest.param(b"[" * 201, Reason.NESTED_TOO_DEEPLY, id="depth 201"),
         pytest.param(b"[" * 200, Reason.INVALID_JSON, id="depth 200"),
+        pytest.param(b"[[]," + b"[" * 199, Reason.INVALID_JSON, id="depth 200 and more brackets"),
         pytest.param(b"[" * 201 + b"x", Reason.NESTED_TOO_DEEPLY, id="depth 201 and a fault"),
         pytest.param(b'{"a":"' + b"[" * 201, Reason.INVALID_JSON, id="brackets in a string"),
         pytest.param(b'"\\"' + b"[" * 201, Reason.INVALID_JSON, id="behind an escaped quote"),
