@@ -241,6 +241,9 @@ _OUTAGES = tuple(
 _SLOW = tuple(Fault(at, Kind.SLOW, "postgres", 9.0) for at in (0.05, 0.5))
 _EMPTIED = tuple(Fault(n / 20, Kind.EMPTIED, "cache", 0.0) for n in range(1, 20))
 
+# What a clock behind refuses is replayed at the end: readings older than what is stored.
+_BEHIND = tuple(Fault(at, Kind.JUMP, "clock", 3.0, -3600.0) for at in (0.3, 0.6))
+
 BUGS: Mapping[str, Bug] = {
     "automatic-acknowledgement": Bug(
         "the broker is told at once that a message has arrived",
@@ -268,7 +271,7 @@ BUGS: Mapping[str, Bug] = {
     "short-visibility": Bug(
         "a visibility timeout shorter than the work", _short_visibility, faults=_SLOW, delay_s=0.15
     ),
-    "naive-status": Bug("the last writer wins the device's status", _naive_status),
+    "naive-status": Bug("the last writer wins the device's status", _naive_status, faults=_BEHIND),
     "unsorted-upserts": Bug(
         "four writers lock their rows in any order",
         _unsorted_upserts,

@@ -29,7 +29,7 @@ from proofs.chaos.judge import (
     judge_truth,
     judge_watches,
 )
-from proofs.chaos.plan import EVERYTHING, PARTS, Fault, plan_faults
+from proofs.chaos.plan import EVERYTHING, PARTS, Fault, Kind, plan_faults
 from proofs.chaos.planted import BUGS, Bug
 from proofs.chaos.portal import Portal
 from proofs.chaos.strike import Striker
@@ -244,7 +244,7 @@ class _Life:
             for truth in truths:
                 found = verify(truth, url, limit=_ALL, clock_tolerance=_CLOCK_TOLERANCE)
                 report.wrong += judge_order(found, url)
-        if "clock" in self._scale.parts:
+        if any(fault.kind is Kind.JUMP for fault in self._scale.faults()):
             # What a clock that was behind took for the future; its place in the order is gone.
             report.replayed = _replay(system, Reason.TIMESTAMP_IN_FUTURE)
             report.account = system.settle(self._scale.settled_within_s)
