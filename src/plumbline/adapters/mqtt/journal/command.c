@@ -46,11 +46,12 @@ static uint64_t read_end(const mosquitto_property *properties)
 static int read_properties(const mosquitto_property *from, struct property *properties)
 {
     int count = 0;
-    uint8_t format;
-    if (mosquitto_property_read_byte(from, MQTT_PROP_PAYLOAD_FORMAT_INDICATOR, &format, false)) {
-        char *value = strndup((char[]){(char)format}, 1); /* one byte, also where it is 0 */
-        properties[count++] = (struct property){MQTT_PROP_PAYLOAD_FORMAT_INDICATOR, value, 1};
-    }
+    uint8_t *format = malloc(1);
+    if (format != NULL &&
+        mosquitto_property_read_byte(from, MQTT_PROP_PAYLOAD_FORMAT_INDICATOR, format, false))
+        properties[count++] = (struct property){MQTT_PROP_PAYLOAD_FORMAT_INDICATOR, format, 1};
+    else
+        free(format);
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         char *text = NULL;
         if (mosquitto_property_read_string(from, texts[i], &text, false))

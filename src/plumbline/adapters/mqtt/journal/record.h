@@ -2,7 +2,8 @@
  *
  * A record, numbers little-endian: "PUJ1", CRC-32 of all that follows it, generation (8 bytes),
  * payload length (4), topic length (2; 0 in a mark), QoS and flags (1), zero (1), topic, payload
- * (of a command, what command.h says). The generation is random: a payload that looks like records cannot know it. */
+ * (of a command, what command.h says). The generation is random: a payload that looks like records
+ * cannot know it. */
 
 #ifndef RECORD_H
 #define RECORD_H
