@@ -172,7 +172,7 @@ _plugin_tools_settled() {
 _has_plugin_tools() {
     # shellcheck disable=SC2086 # each is a list of words
     printf '#include <%s>\n' stdio.h mosquitto.h mosquitto_broker.h mosquitto_plugin.h |
-        ${CC:-cc} ${CPPFLAGS:-} -fsyntax-only -x c - >/dev/null 2>&1
+        ${CC:-cc} ${CPPFLAGS:-} -shared ${LDFLAGS:-} -o /dev/null -x c - -lmosquitto >/dev/null 2>&1
 }
 
 # Without them the broker runs and keeps less: `plumbline up` and `plumbline status` say so.

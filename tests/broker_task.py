@@ -18,7 +18,7 @@ from mypy_boto3_s3 import S3Client
 
 from e2e.conftest import wait_until
 from mqtt_device import MqttDevice
-from plumbline.adapters.mqtt.configuration import INGEST_USER
+from plumbline.adapters.mqtt.configuration import COMMAND_USER, INGEST_USER
 from plumbline.adapters.mqtt.drain import MqttBroker
 from plumbline.local.servers.ports import free_port
 from plumbline.local.servers.tls_files import TlsFiles
@@ -87,6 +87,7 @@ class BrokerTaskProcess:
         within: Sequence[str] = (),
     ) -> None:
         self.port = free_port()
+        self.plain_address = (_HOST, free_port())
         self._tls = tls_files
         self._run_dir = tempfile.TemporaryDirectory(prefix="plumbline-run-")
         self._log: IO[bytes] = tempfile.TemporaryFile("a+b")  # noqa: SIM115 - closed with the task
@@ -109,7 +110,7 @@ class BrokerTaskProcess:
             "BROKER_RUN_DIR": self._run_dir.name,
             "BROKER_HOST": _HOST,
             "BROKER_PORT": str(self.port),
-            "BROKER_PLAIN_PORT": str(free_port()),
+            "BROKER_PLAIN_PORT": str(self.plain_address[1]),
             **(settings or {}),
         }
         self._python = [*within, "python3"] if within else [sys.executable]
@@ -167,6 +168,11 @@ class BrokerTaskProcess:
         """Connect as a device, over TLS."""
         context = ssl.create_default_context(cafile=self._tls.ca_file)
         return MqttDevice((_HOST, self.port), device, password, tls=context)
+
+    def command_url(self) -> str:
+        """Return where the command relay connects, without TLS."""
+        host, port = self.plain_address
+        return f"mqtt://{COMMAND_USER}:{PASSWORDS['command']}@{host}:{port}"
 
     def ingest(self) -> MqttBroker:
         """Return the broker as parsing has it."""

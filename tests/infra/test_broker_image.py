@@ -9,22 +9,27 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
 from broker_task import URL, BrokerTaskProcess, empty_bucket
+from command_device import CommandDevice
 from contract.sqs_emulator import running_sqs_emulator
 from draining import numbered, payloads, take
+from e2e.conftest import wait_until
 from plumbline.adapters.mqtt.credentials import hash_password
+from plumbline.adapters.mqtt.publisher import MqttPublisher
 from plumbline.adapters.mqtt.shared_credentials import SharedCredentials
 from plumbline.deployment.broker_context import broker_target, build_broker_context
+from plumbline.domain.publication import Publication, Published
 from plumbline.local.servers.tls_files import TlsFiles
 
 ROOT = Path(__file__).parents[2]
+SAVED_S = 20.0
 BASE = ROOT / ".cache" / "broker-image-base.tar"
 
 
@@ -80,6 +85,17 @@ def base() -> Path:
     return BASE
 
 
+def empty(directory: Path) -> None:
+    """Remove what is in it."""
+    for path in directory.iterdir():
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def holds(path: Path, text: str) -> bool:
+    """Tell whether the file is there with the text in it."""
+    return path.exists() and text.encode() in path.read_bytes()
+
+
 def run(*command: str) -> str:
     """Run a command and return what it prints."""
     assert shutil.which(command[0]), f"{command[0]} is not installed: ./test does it"
@@ -104,31 +120,72 @@ def test_it_holds_the_template_that_plumbline_up_renders(image: Image) -> None:
     assert not (image.root / "etc/mosquitto").exists()
 
 
-def test_a_task_of_it_takes_readings_and_its_health_check_answers(
-    image: Image, tls_files: TlsFiles
-) -> None:
+class MakeTask(Protocol):
+    """Starts a task of the image, and waits until it is healthy."""
+
+    def __call__(self) -> BrokerTaskProcess: ...
+
+
+@pytest.fixture
+def start(image: Image, tls_files: TlsFiles) -> Iterator[MakeTask]:
+    """Return what starts tasks with the same data; d1 may connect."""
     with ExitStack() as stack:
         endpoint_url = stack.enter_context(running_sqs_emulator("s3"))
         client = stack.enter_context(empty_bucket(endpoint_url))
         SharedCredentials(URL, client).publish(lambda: {"d1": hash_password("secret")})
-        user, group = image.config["User"].split(":")
-        data_dir = image.root / "data"
-        assert (data_dir.stat().st_uid, data_dir.stat().st_gid) == (int(user), int(group))
         environment = dict(pair.split("=", 1) for pair in image.config["Env"])
-        task = stack.enter_context(
-            BrokerTaskProcess(
-                Path("/data"),
-                endpoint_url,
-                tls_files,
-                {**environment, "BROKER_RUN_DIR": "/run/plumbline", "BROKER_DRAIN_S": "20"},
-                within=["chroot", f"--userspec={image.config['User']}", str(image.root)],
-            )
-        ).wait_ready()
-        with task.connect("d1", "secret") as device:
-            assert device.publish_many("tilt/d1/telemetry", numbered(100)) == 100
-        assert payloads(take(task.ingest())) == numbered(100)
-        task.terminate()
-        assert task.wait() == 0
-        assert "no_journal" not in task.log()
-        assert "should not be run as root" not in task.log()
-        assert (data_dir / "slot-0" / "drained").exists()
+
+        def make() -> BrokerTaskProcess:
+            empty(image.root / "run/plumbline")
+            return stack.enter_context(
+                BrokerTaskProcess(
+                    Path("/data"),
+                    endpoint_url,
+                    tls_files,
+                    {**environment, "BROKER_RUN_DIR": "/run/plumbline", "BROKER_DRAIN_S": "20"},
+                    within=["chroot", f"--userspec={image.config['User']}", str(image.root)],
+                )
+            ).wait_ready()
+
+        yield make
+        empty(image.root / "data")
+
+
+def test_a_task_of_it_takes_readings_and_its_health_check_answers(
+    image: Image, start: MakeTask
+) -> None:
+    user, group = image.config["User"].split(":")
+    data_dir = image.root / "data"
+    assert (data_dir.stat().st_uid, data_dir.stat().st_gid) == (int(user), int(group))
+    task = start()
+    with task.connect("d1", "secret") as device:
+        assert device.publish_many("tilt/d1/telemetry", numbered(100)) == 100
+    assert payloads(take(task.ingest())) == numbered(100)
+    task.terminate()
+    assert task.wait() == 0
+    assert "no_journal" not in task.log()
+    assert "should not be run as root" not in task.log()
+    assert (data_dir / "slot-0" / "drained").exists()
+
+
+def test_its_journal_keeps_a_command_as_it_was_through_a_kill(
+    image: Image, start: MakeTask
+) -> None:
+    sent = Publication(
+        "tilt/d1/commands", b'{"command_id": "one"}', 600, "tilt/d1/commands/ack", b"\0id"
+    )
+    task = start()
+    saved = image.root / "data" / "slot-0" / "state" / "mosquitto.db"
+    with CommandDevice(task.plain_address, "d1", "secret"):
+        wait_until(lambda: holds(saved, sent.topic), SAVED_S, "the session in the save")
+    with closing(MqttPublisher(task.command_url())) as publisher:
+        assert publisher.publish([sent]) == [Published(taken=True)]
+    task.kill()
+    with CommandDevice(start().plain_address, "d1", "secret") as device:
+        told = device.next()
+        assert (told.payload, told.response_topic, told.correlation) == (
+            sent.payload,
+            sent.response_topic,
+            sent.correlation,
+        )
+        assert device.is_quiet()
