@@ -140,7 +140,11 @@ def _naive_status() -> None:
     _rewrite(persisting._SQL, "upsert_statuses", "WHERE d.last_seen < excluded.last_seen", "")  # noqa: SLF001
 
 
-def _several_writers() -> None:
+def _several_slow_writers() -> None:
+    # Between two rows that a statement locks, another statement has time to lock one.
+    given = "%(battery_level)b::int[])"
+    slow = f"{given} WHERE pg_sleep(0.002) IS NOT NULL"
+    _rewrite(persisting._SQL, "upsert_statuses", given, slow)  # noqa: SLF001
     for source in TOPOLOGY.event_sources:
         if source.queue == "db1":
             object.__setattr__(source, "local_concurrency", 4)
@@ -275,7 +279,7 @@ BUGS: Mapping[str, Bug] = {
     "unsorted-upserts": Bug(
         "four writers lock their rows in any order",
         _unsorted_upserts,
-        _several_writers,
+        _several_slow_writers,
         devices=20,
         in_order=False,
     ),
