@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 
 import redis
 
-from plumbline.adapters.redis_entries import status_key
 from proofs.chaos.plan import EVERYTHING, Fault, Kind
 from proofs.chaos.proxy import Link
 from proofs.chaos.system_process import SystemUnderFire, resume
+from proofs.chaos.watch import empty_cache
 
 _DELAY_S = 0.05
 _LOST = 0.3
@@ -29,7 +29,7 @@ class Striker:
         self, system: SystemUnderFire, device_ids: Sequence[str], delay_s: float | None
     ) -> None:
         self._system = system
-        self._keys = [status_key(device_id) for device_id in device_ids]
+        self._device_ids = device_ids
         self._delay_s = _DELAY_S if delay_s is None else delay_s
         self._lasting: list[threading.Timer] = []
 
@@ -102,8 +102,7 @@ class Striker:
     def _empty_cache(self) -> bool:
         url = self._system.direct("redis", self._system.endpoints.redis_url)
         try:
-            with redis.Redis.from_url(url, socket_timeout=1) as cache:
-                cache.delete(*self._keys)
+            empty_cache(url, self._device_ids)
         except redis.RedisError:
             return False
         return True

@@ -20,6 +20,7 @@ from proofs.chaos.portal import UNANSWERED, Portal
 
 _EVERY_S = 0.2
 _REMEMBERED_LOOKS = 3000
+_EMPTIED_KEY = "chaos:emptied"
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,11 +122,23 @@ class DatabaseWatch(Watch):
         self._connection = None
 
 
+def empty_cache(url: str, device_ids: Sequence[str]) -> None:
+    """Take the devices' statuses out of Redis, and count that there.
+
+    Raises:
+        redis.RedisError: It cannot be reached.
+    """
+    with redis.Redis.from_url(url, socket_timeout=1) as cache, cache.pipeline() as transaction:
+        transaction.delete(*[status_key(device_id) for device_id in device_ids])
+        transaction.incr(_EMPTIED_KEY)
+        transaction.execute()
+
+
 class CacheWatch(Watch):
     """Looks at the statuses in Redis.
 
-    A Redis that was killed may have forgotten its last second; an emptied one has nothing to go
-    back from.
+    A Redis that was killed may have forgotten its last second; one that `empty_cache` has emptied
+    has nothing to go back from, also where it was filled again before the next look.
 
     Args:
         url: Not through a proxy.
@@ -140,17 +153,17 @@ class CacheWatch(Watch):
         )
         self._device_ids = device_ids
         self._history = history
-        self._run = ""
+        self._life: tuple[str, str | None] = ("", None)
         self._before: dict[str, datetime] = {}
 
     def look(self) -> None:
         """Hold what is there against the last look, and against the database."""
         run = self._client.info("server")["run_id"]
         keys = [status_key(device_id) for device_id in self._device_ids]
-        values = cast("list[str | None]", self._client.mget(keys))
+        emptied, *values = cast("list[str | None]", self._client.mget(_EMPTIED_KEY, *keys))
         now = datetime.now(UTC)
-        if run != self._run:
-            self._run, self._before = run, {}
+        if self._life != (run, emptied):
+            self._life, self._before = (run, emptied), {}
         found: dict[str, datetime] = {}
         for device_id, value in zip(self._device_ids, values, strict=True):
             if value is None:
