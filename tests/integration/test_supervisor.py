@@ -30,12 +30,15 @@ class Supervised:
     """A running supervisor and the events that it logs."""
 
     def __init__(self, data_dir: Path, *arguments: str) -> None:
+        # Tests that run under nohup would hand down that it is ignored.
+        hangup = signal.signal(signal.SIGHUP, signal.SIG_DFL)
         self.process = subprocess.Popen(
             [sys.executable, str(PROGRAM), str(data_dir), *arguments],
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
         )
+        signal.signal(signal.SIGHUP, hangup)
         self._lines: queue.Queue[str | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read)
         self._reader.start()
